@@ -1,0 +1,40 @@
+"""The values of this package: frozen, checked when they are made, and free of any I/O."""
+
+from __future__ import annotations
+
+from sessionstore.model.ids import check_id, check_key, check_name, check_tags, new_id
+from sessionstore.model.records import Message, ProjectRecord, Todo
+from sessionstore.model.session import (
+    LoadWarning,
+    Provenance,
+    Session,
+    SessionPage,
+    SessionSummary,
+    StoreStats,
+    Unreadable,
+    VerifyResult,
+)
+from sessionstore.model.times import format_time, next_time, parse_time, utc_now
+
+__all__ = [
+    "LoadWarning",
+    "Message",
+    "ProjectRecord",
+    "Provenance",
+    "Session",
+    "SessionPage",
+    "SessionSummary",
+    "StoreStats",
+    "Todo",
+    "Unreadable",
+    "VerifyResult",
+    "check_id",
+    "check_key",
+    "check_name",
+    "check_tags",
+    "format_time",
+    "new_id",
+    "next_time",
+    "parse_time",
+    "utc_now",
+]

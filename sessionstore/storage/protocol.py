@@ -1,0 +1,102 @@
+"""What a storage backend promises: append-only byte logs with compare-and-append, and locks beside them.
+
+A backend moves bytes. It knows no seals, no keys and no JSON, and nothing it says is trusted: names, sizes and times
+are hints, and every byte it returns is verified above it.
+
+The contract:
+
+* A name is a session id with a suffix, checked by the caller; two names are equal only if their bytes are.
+* `append` writes at exactly the offset given and nowhere else, and what it returned for is durable.
+* `write` is atomic: a reader sees the old bytes or the new ones, also after a crash, never a part.
+* A missing name is None (`open`) or nothing (`delete`), never an error.
+* `scan` gives names in no particular order.
+* Every failure leaves as `StoreUnavailableError`, `UnsafeFileError`, `AlreadyExistsError` or `TooLargeError`.
+
+All objects here may be used from several threads; the locks order them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Literal, NamedTuple, Protocol
+
+LockKind = Literal["run", "write"]
+
+
+class Stamp(NamedTuple):
+    """Which bytes a log holds, as far as the backend can tell without reading them.
+
+    Two equal stamps mean that nobody wrote through the ordinary ways in between. It saves work, it proves nothing.
+    """
+
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+class Log(Protocol):
+    """One opened byte log. It stays the same log when its name is given to another."""
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What was odd about it when it was opened: `several_links`, `loose_mode`."""
+
+    def stamp(self) -> Stamp:
+        """The stamp now, from the opened log."""
+
+    def is_current(self) -> bool:
+        """Whether the name it was opened under still leads to this log."""
+
+    def read(self, start: int, size: int) -> bytes:
+        """Up to `size` bytes from `start`, fewer only at the end."""
+
+    def append(self, offset: int, chunks: Iterable[bytes]) -> Stamp:
+        """Write `chunks` at `offset`, which must be the end of the log, sync once, return the stamp after it.
+
+        Raises:
+            StoreUnavailableError: `not_written`: the log is as it was (cut back to `offset`). `unknown`: the sync or the
+                cutting back failed; the log must be closed and not used again.
+
+        Whatever iterating `chunks` raises passes through, after the log was cut back.
+        """
+
+    def cut(self, offset: int) -> None:
+        """Drop every byte from `offset` on, durably."""
+
+    def close(self) -> None:
+        """Release the log. Calling it again does nothing."""
+
+
+class Backend(Protocol):
+    """Where logs live. See the module for the contract."""
+
+    def open(self, name: str, *, writable: bool = False) -> Log | None:
+        """The log of that name, or None."""
+
+    def write(self, name: str, chunks: Iterable[bytes], *, replace: bool) -> Stamp:
+        """Make or replace the whole log atomically and durably; with `replace=False` an existing name is refused.
+
+        Raises:
+            AlreadyExistsError: `replace` is false and the name is taken.
+        """
+
+    def delete(self, name: str) -> None:
+        """Remove the name durably."""
+
+    def scan(self) -> Iterator[tuple[str, Stamp | None]]:
+        """Every name with its stamp, None for what is not an ordinary file of ours (shown, never opened)."""
+
+    def stamp(self, name: str) -> Stamp | None:
+        """The stamp of a name without opening it; None if it is missing or no ordinary file of ours."""
+
+    def lock(self, session_id: str, kind: LockKind, *, shared: bool = False, timeout_s: float) -> AbstractContextManager[None]:
+        """Hold the lock of a session. It is freed when the process dies, however it dies.
+
+        Raises:
+            StoreUnavailableError: `not_written`: not had within `timeout_s` seconds.
+        """
+
+    def keep(self, name: str, chunks: Iterable[bytes]) -> str:
+        """Put bytes that are no session into quarantine under a name derived from `name`; return where, for people."""
