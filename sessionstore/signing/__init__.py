@@ -1,0 +1,20 @@
+"""Keys and message authentication codes: pure functions of bytes, no I/O, nothing decoded."""
+
+from __future__ import annotations
+
+from sessionstore.signing.keyring import Key, Keyring, KeyStatus, Purpose, key_id, new_key, salt_check
+from sessionstore.signing.mac import MAC_BYTES, MacKey, TagMismatch, pae
+
+__all__ = [
+    "MAC_BYTES",
+    "Key",
+    "KeyStatus",
+    "Keyring",
+    "MacKey",
+    "Purpose",
+    "TagMismatch",
+    "key_id",
+    "new_key",
+    "pae",
+    "salt_check",
+]
