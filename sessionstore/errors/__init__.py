@@ -64,8 +64,8 @@ from sessionstore.errors.keys import (
     KeyCorruptError,
     KeyDisabledError,
     KeyPermissionsError,
-    KeyUnavailableError,
     KeyringError,
+    KeyUnavailableError,
     UnknownKeyError,
 )
 from sessionstore.errors.store import (

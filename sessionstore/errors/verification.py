@@ -28,7 +28,10 @@ class InvalidSignatureError(VerificationError):
     """
 
     code = "invalid_signature"
-    sentence = "session {session_id} was changed outside this store (first bad line: {line}, good up to revision {last_good_rev})"
+    sentence = (
+        "session {session_id} was changed outside this store "
+        "(first bad line: {line}, good up to revision {last_good_rev})"
+    )
     advice = "restore the file from a backup, or look at it with `sessionstore inspect {session_id} --unverified`"
     line: int
     last_good_rev: int

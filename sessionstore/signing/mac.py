@@ -20,7 +20,7 @@ MAC_BYTES = 32
 _U64 = Struct("<Q").pack
 
 
-class TagMismatch(Exception):  # noqa: N818 - a signal between rooms, never seen by callers
+class TagMismatch(Exception):
     """The tag is not the one this key makes. Each room turns it into its own error."""
 
 

@@ -56,8 +56,8 @@ class Log(Protocol):
         """Write `chunks` at `offset`, which must be the end of the log, sync once, return the stamp after it.
 
         Raises:
-            StoreUnavailableError: `not_written`: the log is as it was (cut back to `offset`). `unknown`: the sync or the
-                cutting back failed; the log must be closed and not used again.
+            StoreUnavailableError: `not_written`: the log is as it was (cut back to `offset`). `unknown`: the sync or
+                the cutting back failed; the log must be closed and not used again.
 
         Whatever iterating `chunks` raises passes through, after the log was cut back.
         """
@@ -91,7 +91,9 @@ class Backend(Protocol):
     def stamp(self, name: str) -> Stamp | None:
         """The stamp of a name without opening it; None if it is missing or no ordinary file of ours."""
 
-    def lock(self, session_id: str, kind: LockKind, *, shared: bool = False, timeout_s: float) -> AbstractContextManager[None]:
+    def lock(
+        self, session_id: str, kind: LockKind, *, shared: bool = False, timeout_s: float
+    ) -> AbstractContextManager[None]:
         """Hold the lock of a session. It is freed when the process dies, however it dies.
 
         Raises:

@@ -1,0 +1,157 @@
+"""The lines of a session file, except the seal: open, entry, state.
+
+Every line is one JSON object with exactly one member, which says what the line is, and ends with byte 0x0A. The frame
+around the value is fixed bytes: a line is recognised and cut by its frame, never searched, and nothing but 0x0A splits
+lines (U+2028 and its kin are ordinary text). Reading assumes bytes that a seal has vouched for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from sessionstore.errors import MalformedError, TooLargeError
+from sessionstore.format.strict import decode_object, encode_object
+from sessionstore.model import ProjectRecord, Todo
+
+FORMAT_VERSION = 2
+
+OPEN = b'{"open":'
+ENTRY = b'{"entry":'
+STATE = b'{"state":'
+
+LineKind = Literal["open", "entry", "state"]
+
+
+class Open(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The first line: what never changes about a session.
+
+    Attributes:
+        format: 2.
+        id: The session id.
+        store: Id of the store it was made in.
+        created_at: RFC 3339 text.
+        key: The embedder's external key.
+        parent: Id of the session it comes from.
+        origin: Id it had in another store or tool.
+    """
+
+    format: int = FORMAT_VERSION
+    id: str
+    store: str
+    created_at: str
+    key: str | None = None
+    parent: str | None = None
+    origin: str | None = None
+
+
+class StateChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A state line: the members that changed, each replacing its whole old value."""
+
+    name: str | UnsetType = UNSET
+    tags: tuple[str, ...] | UnsetType = UNSET
+    config: dict[str, Any] | UnsetType = UNSET
+    todos: tuple[Todo, ...] | UnsetType = UNSET
+    project: ProjectRecord | UnsetType | None = UNSET
+    closed_at: str | UnsetType | None = UNSET
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing changes."""
+        return all(getattr(self, name) is UNSET for name in self.__struct_fields__)
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """All state members merged, in the order of their lines."""
+
+    name: str = ""
+    tags: tuple[str, ...] = ()
+    config: dict[str, Any] = {}
+    todos: tuple[Todo, ...] = ()
+    project: ProjectRecord | None = None
+    closed_at: str | None = None
+
+    def merged(self, change: StateChange) -> State:
+        """The state after `change`."""
+        fields = {name: getattr(change, name) for name in change.__struct_fields__}
+        return msgspec.structs.replace(self, **{name: value for name, value in fields.items() if value is not UNSET})
+
+    def as_change(self) -> StateChange:
+        """One change that makes this state out of an empty one."""
+        return StateChange(**{name: getattr(self, name) for name in self.__struct_fields__})
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_open = msgspec.json.Decoder(Open).decode
+_decode_state = msgspec.json.Decoder(StateChange).decode
+
+
+def open_line(value: Open) -> bytes:
+    """The first line of a session file, with its line end."""
+    return OPEN + _encode(value) + b"}\n"
+
+
+def entry_line(entry: dict[str, Any], *, max_bytes: int) -> bytes:
+    """One entry as a line, with its line end.
+
+    Raises:
+        MalformedError, TooDeepError, TooLargeError: As `strict.encode_object` says.
+    """
+    return ENTRY + encode_object(entry, max_bytes=max_bytes) + b"}\n"
+
+
+def state_line(change: StateChange, *, max_bytes: int) -> bytes:
+    """One state change as a line, with its line end.
+
+    Raises:
+        MalformedError, TooDeepError, TooLargeError: The config holds what cannot be kept, or the line is over
+            `max_bytes`.
+    """
+    if change.config is not UNSET:
+        encode_object(change.config, max_bytes=max_bytes, what="config")
+    encoded = _encode(change)
+    if len(encoded) > max_bytes:
+        raise TooLargeError(what="state", size_bytes=len(encoded), limit_bytes=max_bytes, setting="max_entry_bytes")
+    _decode_state(encoded)
+    return STATE + encoded + b"}\n"
+
+
+def read_lines(body: bytes) -> Iterator[bytes]:
+    """The lines of verified bytes, without their line ends."""
+    lines = body.split(b"\n")
+    if lines.pop():
+        raise MalformedError(session_id="", reason="the last line has no end")
+    yield from lines
+
+
+def decode_open(line: bytes) -> Open:
+    """The first line of a session.
+
+    Raises:
+        MalformedError: It is no open line of this format.
+    """
+    if not line.startswith(OPEN):
+        raise MalformedError(session_id="", reason="the first line is no open line")
+    try:
+        return _decode_open(line[len(OPEN) : -1])
+    except msgspec.MsgspecError as exc:
+        raise MalformedError(session_id="", reason=f"open line: {exc}") from None
+
+
+def decode_line(line: bytes) -> dict[str, Any] | StateChange:
+    """An entry as a dict, or a state change.
+
+    Raises:
+        MalformedError: It is neither.
+    """
+    try:
+        if line.startswith(ENTRY):
+            return decode_object(line[len(ENTRY) : -1])
+        if line.startswith(STATE):
+            return _decode_state(line[len(STATE) : -1])
+    except msgspec.MsgspecError as exc:
+        raise MalformedError(session_id="", reason=f"sealed line: {exc}") from None
+    raise MalformedError(session_id="", reason="a sealed line is neither entry nor state")
