@@ -141,17 +141,29 @@ def decode_open(line: bytes) -> Open:
         raise MalformedError(session_id="", reason=f"open line: {exc}") from None
 
 
+def decode_state(line: bytes) -> StateChange:
+    """A state line as the change it stands for.
+
+    Raises:
+        MalformedError: Its members are not those of this format.
+    """
+    try:
+        return _decode_state(line[len(STATE) : -1])
+    except msgspec.MsgspecError as exc:
+        raise MalformedError(session_id="", reason=f"state line: {exc}") from None
+
+
 def decode_line(line: bytes) -> dict[str, Any] | StateChange:
     """An entry as a dict, or a state change.
 
     Raises:
         MalformedError: It is neither.
     """
-    try:
-        if line.startswith(ENTRY):
+    if line.startswith(STATE):
+        return decode_state(line)
+    if line.startswith(ENTRY):
+        try:
             return decode_object(line[len(ENTRY) : -1])
-        if line.startswith(STATE):
-            return _decode_state(line[len(STATE) : -1])
-    except msgspec.MsgspecError as exc:
-        raise MalformedError(session_id="", reason=f"sealed line: {exc}") from None
+        except msgspec.MsgspecError as exc:
+            raise MalformedError(session_id="", reason=f"entry line: {exc}") from None
     raise MalformedError(session_id="", reason="a sealed line is neither entry nor state")

@@ -204,9 +204,14 @@ class Batch:
 
 
 class Content:
-    """Decoded segments put together: the open line, the entries, the merged state."""
+    """Decoded segments put together: the open line, the entries, the merged state.
 
-    def __init__(self) -> None:
+    Args:
+        entries_before: Entries of the segments that are left out in front.
+    """
+
+    def __init__(self, entries_before: int = 0) -> None:
+        self._entries_before = entries_before
         self.opened: Open | None = None
         self.entries: list[dict[str, Any]] = []
         self.state = State()
@@ -224,5 +229,5 @@ class Content:
                 self.entries.append(item)
             else:
                 self.state = self.state.merged(item)
-        if len(self.entries) != segment.sealed.seal.entries:
+        if self._entries_before + len(self.entries) != segment.sealed.seal.entries:
             raise MalformedError(session_id="", reason="a seal counts other entries than there are")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sessionstore.model.ids import check_id, check_key, check_name, check_tags, new_id
 from sessionstore.model.records import Message, ProjectRecord, Todo
+from sessionstore.model.reports import CleanupReport, InspectedLine, Inspection, SearchHit
 from sessionstore.model.session import (
     LoadWarning,
     Provenance,
@@ -17,10 +18,14 @@ from sessionstore.model.session import (
 from sessionstore.model.times import format_time, next_time, parse_time, utc_now
 
 __all__ = [
+    "CleanupReport",
+    "InspectedLine",
+    "Inspection",
     "LoadWarning",
     "Message",
     "ProjectRecord",
     "Provenance",
+    "SearchHit",
     "Session",
     "SessionPage",
     "SessionSummary",

@@ -62,9 +62,6 @@ class Log(Protocol):
         Whatever iterating `chunks` raises passes through, after the log was cut back.
         """
 
-    def cut(self, offset: int) -> None:
-        """Drop every byte from `offset` on, durably."""
-
     def close(self) -> None:
         """Release the log. Calling it again does nothing."""
 
@@ -87,6 +84,9 @@ class Backend(Protocol):
 
     def scan(self) -> Iterator[tuple[str, Stamp | None]]:
         """Every name with its stamp, None for what is not an ordinary file of ours (shown, never opened)."""
+
+    def names_token(self) -> object | None:
+        """Something that changes whenever a name comes or goes; None while the last change is too recent to tell."""
 
     def stamp(self, name: str) -> Stamp | None:
         """The stamp of a name without opening it; None if it is missing or no ordinary file of ours."""

@@ -1,0 +1,72 @@
+"""What searches, inspections and clean-ups give back."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from sessionstore.model.session import SessionSummary, Unreadable
+
+
+class SearchHit(msgspec.Struct, frozen=True):
+    """One place where a text was found, in verified content.
+
+    Attributes:
+        session: The session's line.
+        entry: Index of the entry.
+        snippet: The text around it, on one line.
+    """
+
+    session: SessionSummary
+    entry: int
+    snippet: str
+
+
+class InspectedLine(msgspec.Struct, frozen=True):
+    """One line of a file that nobody vouches for.
+
+    Attributes:
+        number: 1-based.
+        kind: What the line says it is; `other` for anything else.
+        size_bytes: Its length without the line end.
+        sealed: Whether a good seal commits it.
+        text: Its first characters, undecoded, control characters replaced.
+    """
+
+    number: int
+    kind: Literal["open", "entry", "state", "seal", "other"]
+    size_bytes: int
+    sealed: bool
+    text: str
+
+
+class Inspection(msgspec.Struct, frozen=True):
+    """A look into a session file without trust. It cannot be saved, resumed or turned into a session.
+
+    Attributes:
+        session_id: Which.
+        size_bytes: Size of the file.
+        head_rev: Revision this machine has seen, None if it knows nothing of the session.
+        code, text: The error that loading raises, `ok` and "" if there is none.
+        lines: The lines of the file, in order.
+    """
+
+    session_id: str
+    size_bytes: int
+    head_rev: int | None
+    code: str
+    text: str
+    lines: tuple[InspectedLine, ...]
+
+
+class CleanupReport(msgspec.Struct, frozen=True):
+    """What a clean-up removed, or would remove in a dry run.
+
+    Attributes:
+        removed: Sessions that were verified and deleted.
+        skipped: Sessions that are due but could not be verified, with the reason; they were left alone.
+    """
+
+    removed: tuple[SessionSummary, ...]
+    skipped: tuple[Unreadable, ...]
