@@ -20,7 +20,8 @@ DEFAULT_MAX_ENTRY_BYTES = 8 * MIB
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of one store. `load_config` makes one from file and environment; a caller may make it directly.
 
-    Ranges and their reasons are on the reference page "Configuration". Values are not converted, only checked.
+    Ranges are on the reference page "Configuration" too. Values are not converted, only checked. To change one, make a
+    new one: `msgspec.structs.replace` of older msgspec releases checks nothing.
 
     Attributes:
         data_dir: Absolute path of the directory with the session files.

@@ -58,6 +58,13 @@ class TestSize:
     def test_other_types_are_refused(self, raw: object) -> None:
         assert refused(SIZE, raw)
 
+    @pytest.mark.parametrize("raw", [True, False])
+    def test_a_boolean_is_no_number_even_where_0_and_1_are_allowed(self, raw: bool) -> None:
+        for kind in (Size(0, 5), Count(0, 5, "things"), Seconds(0, 5)):
+            assert refused(kind, raw)
+            with pytest.raises(ValueError, match="needed"):
+                kind.check(raw)
+
     @pytest.mark.parametrize(("raw", "fits"), [(63, False), (64, True), (1 << 40, True), ((1 << 40) + 1, False)])
     def test_both_ends_of_the_range_belong_to_it(self, raw: int, fits: bool) -> None:
         assert refused(SIZE, raw) is not fits
