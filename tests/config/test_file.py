@@ -3,6 +3,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,23 +56,17 @@ class TestWhichFileIsTrusted:
         path = tmp_path / "config.toml"
         path.write_text("max_sessions = 5\n")
         path.chmod(0o644)
-        for above in (tmp_path, *tmp_path.parents[:3]):
-            if above.stat().st_uid == os.geteuid() and "pytest" in str(above):
-                above.chmod(0o755)
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            try:
-                os.setuid(12345)
-                from sessionstore.config.file import read_file
-
-                os.write(writer, repr(read_file(path, source="file")).encode())
-            finally:
-                os._exit(0)
-        os.close(writer)
-        os.waitpid(child, 0)
-        with os.fdopen(reader) as answer:
-            assert answer.read() == "{'max_sessions': 5}"
+        tmp_path.chmod(0o755)
+        # From inside, so that only this directory has to be open to the other user, not all above it.
+        code = """
+import os, tomllib
+from pathlib import Path
+from sessionstore.config.file import read_file
+os.setuid(12345)
+print(read_file(Path("config.toml"), source="file"))
+"""
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert done.stdout == "{'max_sessions': 5}\n"
 
     def test_a_link_is_followed_to_a_good_file(self, root: Path, tmp_path: Path, load: Load) -> None:
         real = tmp_path / "dotfiles.toml"
