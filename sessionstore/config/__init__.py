@@ -1,0 +1,13 @@
+"""Limits, policies and places: `Config`, and how it is read from a file and the environment.
+
+There is no setting that turns verification off.
+"""
+
+from __future__ import annotations
+
+from sessionstore.config.load import LoadedConfig, load_config
+from sessionstore.config.record import Config, Legacy
+from sessionstore.config.secret import Secret
+from sessionstore.config.show import SettingLine, describe
+
+__all__ = ["Config", "Legacy", "LoadedConfig", "Secret", "SettingLine", "describe", "load_config"]

@@ -1,0 +1,88 @@
+"""`Config`: every limit and policy of a store, checked when it is made, fixed afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from sessionstore.config.secret import Secret
+from sessionstore.config.settings import MIB, SETTINGS
+from sessionstore.config.values import Place
+from sessionstore.errors import ConfigError
+
+Legacy = Literal["adopt", "ask", "refuse"]
+
+DEFAULT_MAX_ENTRY_BYTES = 8 * MIB
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of one store. `load_config` makes one from file and environment; a caller may make it directly.
+
+    Ranges are on the reference page "Configuration" too. Values are not converted, only checked. To change one, make a
+    new one: `msgspec.structs.replace` of older msgspec releases checks nothing.
+
+    Attributes:
+        data_dir: Absolute path of the directory with the session files.
+        state_dir: Absolute path of the directory with key, ledger, audit log and locks; apart from `data_dir`.
+        config_file: The file that was read, None if there was none.
+        max_session_bytes: Largest session file in bytes, seals included (64 KiB to 1 TiB).
+        max_entry_bytes: Largest entry in bytes (1 KiB to 1 GiB, at most `max_session_bytes`). Given as 0, it becomes
+            8 MiB, or `max_session_bytes` if that is less; once made, it is never 0.
+        max_sessions: How many sessions the store may hold (1 to 10,000,000).
+        cleanup_days: Age in days for a cleanup that is not told one (1 to 36,500); None: it has to be told.
+        lock_timeout_s: Seconds to wait for a lock of another process or thread (0 to 3,600; 0 tries once).
+        sync_interval_s: Seconds after which an append also syncs the ledger (0 to 60; 0 every time).
+        legacy: What happens to unsigned files found when a store is first opened.
+        signing_salt: Extra context for key derivation, or None. Hidden in every text form of this object.
+
+    Raises:
+        ConfigError: A value is of the wrong type or out of range, or two values contradict each other. Its `source` is
+            `argument`.
+    """
+
+    data_dir: Path
+    state_dir: Path
+    config_file: Path | None = None
+    max_session_bytes: int = 10 * MIB
+    max_entry_bytes: int = 0
+    max_sessions: int = 10_000
+    cleanup_days: int | None = None
+    lock_timeout_s: float = 10.0
+    sync_interval_s: float = 5.0
+    legacy: Legacy = "adopt"
+    signing_salt: Secret | None = None
+
+    def __post_init__(self) -> None:
+        # A default of 8 MiB would make lowering max_session_bytes alone an error that the user did not make.
+        if type(self.max_entry_bytes) is int and self.max_entry_bytes == 0 and type(self.max_session_bytes) is int:
+            msgspec.structs.force_setattr(self, "max_entry_bytes", min(DEFAULT_MAX_ENTRY_BYTES, self.max_session_bytes))
+        for setting in SETTINGS:
+            try:
+                setting.kind.check(getattr(self, setting.name))
+            except ValueError as exc:
+                raise ConfigError(setting=setting.name, source="argument", reason=str(exc)) from exc
+        if self.config_file is not None:
+            _check_file(self.config_file)
+        self._check_together()
+
+    def _check_together(self) -> None:
+        if self.max_entry_bytes > self.max_session_bytes:
+            raise ConfigError(
+                setting="max_entry_bytes",
+                source="argument",
+                reason=f"{self.max_entry_bytes} is more than max_session_bytes, which is {self.max_session_bytes}",
+            )
+        # The key lies in one and the data in the other: a copy of the data must not carry the key along.
+        if self.data_dir.is_relative_to(self.state_dir) or self.state_dir.is_relative_to(self.data_dir):
+            raise ConfigError(
+                setting="state_dir", source="argument", reason="it must be apart from data_dir, not the same or inside"
+            )
+
+
+def _check_file(path: object) -> None:
+    try:
+        Place().check(path)
+    except ValueError as exc:
+        raise ConfigError(setting="config_file", source="argument", reason=str(exc)) from exc
