@@ -212,7 +212,7 @@ def _warnings(found: Conversation, on_branches: int) -> list[str]:
         warnings.append("no message has a uuid: the messages stand in the order of the file")
     if found.missing_parent is not None:
         line = found.missing_parent + 1
-        warnings.append(f"the conversation starts at line {line}: the record it names as its parent is not in this file")
+        warnings.append(f"the conversation starts at line {line}: the parent it names is not in this file")
     if on_branches:
         warnings.append(f"{on_branches} messages on other branches are kept, but are no part of the conversation")
     return warnings

@@ -31,7 +31,7 @@ from sessionstore.importers.reading import (
 FORMAT = "gemini"
 _ROLES = {"user": "user", "gemini": "assistant"}
 _TYPES = ("user", "gemini", "info", "error", "warning")
-_SHAPES = {str: "text", list: "parts", dict: "part"}
+_SHAPES: dict[type[Any], str] = {str: "text", list: "parts", dict: "part"}
 
 
 def looks_like(record: dict[str, Any]) -> bool:
