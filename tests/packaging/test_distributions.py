@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -118,6 +119,14 @@ class TestTheInstalledWheel:
     def test_the_demo_runs_with_nothing_but_the_wheel(self, installation: Path, tmp_path: Path) -> None:
         run(installation / "sessionstore", "demo", cwd=tmp_path)
         assert not list(tmp_path.rglob("*.jsonl"))
+
+
+class TestTheBounds:
+    def test_the_oldest_releases_that_are_tested_are_the_oldest_that_are_allowed(self, repository: Path) -> None:
+        project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        pins = (repository / ".ci" / "oldest.txt").read_text(encoding="utf-8").splitlines()
+        tested = {line.replace("==", ">=") for line in pins if not line.startswith("#")}
+        assert tested == set(project["dependencies"])
 
 
 VERSION = "import sessionstore; print(sessionstore.__version__)"
