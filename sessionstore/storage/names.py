@@ -1,0 +1,24 @@
+"""Which names a log may have, and the session a name speaks of. Both backends of this package ask here."""
+
+from __future__ import annotations
+
+from sessionstore.errors import InvalidValueError
+from sessionstore.fs import check_name, is_hidden
+from sessionstore.model.ids import is_id
+
+
+def check_log_name(name: str) -> str:
+    """The name itself, if a log may have it.
+
+    Raises:
+        InvalidValueError: It is not one file's name, or one that the store keeps for itself.
+    """
+    if is_hidden(check_name(name)):
+        raise InvalidValueError(what="file name", reason="it is one that the store uses itself")
+    return name
+
+
+def session_of(name: str) -> str:
+    """The session id that `name` begins with, "" if it begins with none."""
+    stem = name.split(".", 1)[0]
+    return stem if is_id(stem) else ""
