@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from sessionstore.keystore.file import FileKeyStore
-from sessionstore.keystore.first_start import Ground, obtain
+from sessionstore.keystore.first_start import Surroundings, obtain
 
-__all__ = ["FileKeyStore", "Ground", "obtain"]
+__all__ = ["FileKeyStore", "Surroundings", "obtain"]

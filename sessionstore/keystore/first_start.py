@@ -1,7 +1,7 @@
 """Where the keyring comes from when a store is opened: loaded, finished after a kill, or made once and never again.
 
-A new key beside data signed with a lost one would make every session look forged, so the order is fixed. Under the state
-lock, which the caller holds:
+A new key beside data signed with a lost one would make every session look forged, so the order is fixed. Under the
+state lock, which the caller holds:
 
 1. There is a keyring: use it.
 2. There is a ledger: a kill can only have come between the last two steps of 4. If a pending keyring fits the ledger,
@@ -22,7 +22,7 @@ from sessionstore.keystore.file import FileKeyStore
 from sessionstore.signing import Keyring
 
 
-class Ground(Protocol):
+class Surroundings(Protocol):
     """What a first start must know of the rest of the store, and do to it."""
 
     def has_ledger(self) -> bool:
@@ -46,7 +46,7 @@ class Ground(Protocol):
         ...
 
 
-def obtain(keys: FileKeyStore, ground: Ground, created_at: str) -> Keyring:
+def obtain(keys: FileKeyStore, ground: Surroundings, created_at: str) -> Keyring:
     """The keyring of this installation, made at the first start.
 
     Args:

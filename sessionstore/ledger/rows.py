@@ -21,6 +21,7 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 
 from sessionstore.errors import LedgerCorruptError, UnknownKeyError
+from sessionstore.model import Provenance
 from sessionstore.signing import Keyring, MacKey, Purpose, TagMismatch
 
 HeadState = Literal["creating", "live", "deleting", "deleted"]
@@ -69,7 +70,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False)
     closed_at: str | None
     entries: int
     tags: tuple[str, ...]
-    provenance: str
+    provenance: Provenance
     last_key: str | None
 
     @property
