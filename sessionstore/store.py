@@ -50,6 +50,11 @@ class SessionStore(StoreView):
         if not ground.read_only:
             self._lifecycle.finish()
 
+    def close(self) -> None:
+        """Release the open logs, the ledger and the directories. Calling it again does nothing."""
+        self._writer.close()
+        super().close()
+
     # making
 
     def create(

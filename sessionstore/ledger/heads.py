@@ -39,6 +39,7 @@ _CHANGE = (
 )
 
 Cursor = tuple[str, str]
+_MOST_VERIFIED = 1024
 _order = attrgetter("updated_at", "session_id")
 
 
@@ -49,11 +50,20 @@ class Heads:
         self._database = database
         self._store_id = store_id
         self._seal = RowSeal(keyring, "head", b"sessionstore/head/2", store_id, Head, database.path)
+        # Rows that were verified, to the byte: the same bytes need no second check. Replaced whole, so never half made.
+        self._verified: dict[str, tuple[tuple[Any, ...], Head]] = {}
 
     def find(self, session_id: str) -> Head | None:
         """The head of a session, None if it was never begun here."""
         rows = self._database.read(_ONE, (self._store_id, session_id))
-        return self._open(rows[0]) if rows else None
+        if not rows:
+            return None
+        known = self._verified.get(session_id)
+        if known is not None and known[0] == rows[0]:
+            return known[1]
+        head = self._open(rows[0])
+        self._remember(session_id, rows[0], head)
+        return head
 
     def find_key(self, key: str) -> Head | None:
         """The head of the session that has this external key now."""
@@ -129,9 +139,16 @@ class Heads:
             raise self._disagree()
         return head
 
+    def _remember(self, session_id: str, row: tuple[Any, ...], head: Head) -> None:
+        if len(self._verified) >= _MOST_VERIFIED:
+            self._verified = {}
+        self._verified[session_id] = (row, head)
+
     def _statement(self, new: Head, old: Head) -> tuple[str, tuple[Any, ...]]:
         payload = self._seal.payload(new)
         key_id, mac = self._seal.sign(new.session_id, payload)
+        row = (new.session_id, new.state, new.updated_at, new.taken_key, key_id, payload, mac)
+        self._remember(new.session_id, row, new)  # what we sign needs no check; it counts only if it comes back so
         where = (self._store_id, new.session_id, self._seal.payload(old))
         if new.state == old.state and new.key == old.key:
             # SQLite rewrites every index whose columns are named, changed or not: an ordinary save names one.

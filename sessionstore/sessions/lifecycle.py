@@ -138,7 +138,7 @@ class Lifecycle:
             batch = Batch(
                 ground.sealer(session_id),
                 None,
-                self._writer.summary(ready, StateChange()),
+                self._writer.summary(ready),
                 max_session_bytes=ground.config.max_session_bytes,
                 idempotency_key=ready.head.last_key,
                 first_rev=ready.head.rev + 1,
