@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sessionstore import SessionStore, open_store
 from sessionstore.config import load_config
@@ -56,11 +57,32 @@ def store_in(directory: Path) -> Iterator[SessionStore]:
         yield store
 
 
-def turn(number: int, size_bytes: int = 2048) -> dict[str, str]:
-    """An entry whose line is about `size_bytes` long."""
-    words = f"turn {number}: the quick brown fox jumps over the lazy dog; "
-    text = (words * (size_bytes // len(words) + 1))[: size_bytes - 50]
-    return {"role": "assistant", "content": text}
+def turn(number: int) -> dict[str, Any]:
+    """An entry of about 2 KB with the shape of an agent's turn: text, a tool call, its result, counts."""
+    text = (
+        f'Turn {number}: the test fails because "expires_at" is naïve.\nI compare it in UTC and run the suite again.\n'
+    )
+    listing = "".join(
+        f"tests/test_login.py:{line}: assert token.expires_at > now()  # line {line}\n" for line in range(9)
+    )
+    return {
+        "id": f"msg_{number:012d}",
+        "role": "assistant",
+        "timestamp": "2026-01-31T12:00:00.000000Z",
+        "content": [
+            {"type": "text", "text": text * 4},
+            {
+                "type": "tool_use",
+                "id": f"toolu_{number}",
+                "name": "bash",
+                "input": {"command": "pytest -q", "cwd": "."},
+            },
+            {"type": "tool_result", "tool_use_id": f"toolu_{number}", "content": listing, "is_error": False},
+        ],
+        "usage": {"input_tokens": 11855 + number, "output_tokens": 81, "cache_read": 0, "total": 11936 + number},
+        "model": "a-model-of-the-day",
+        "parent": f"msg_{number - 1:012d}",
+    }
 
 
 def print_table(rows: list[Row]) -> None:

@@ -1,4 +1,4 @@
-"""Opening 9 MB: verified and decoded, beside reading, hashing and decoding the same bytes; and refusing hostile files."""
+"""Opening 9 MB, verified and decoded, beside reading, hashing and decoding the same bytes; refusing hostile files."""
 
 from __future__ import annotations
 
@@ -70,11 +70,14 @@ def _hostile(store: SessionStore, directory: Path) -> list[Row]:
     for what, change in shapes.items():
         session_id = _session(store, 10)
         path = directory / "data" / "sessions" / f"{session_id}.jsonl"
-        bad = change(path.read_bytes())
-        path.write_bytes(bad)
-        ours, other = in_turns(RUNS, lambda i=session_id: _refused(store, i), lambda b=bad: hashlib.sha256(b).digest())
-        rows.append(Row(f"refuse 9 MB: {what}", ours, "SHA-256 of it in memory", other, "<= 1.5"))
+        path.write_bytes(change(path.read_bytes()))
+        ours, other = in_turns(RUNS, lambda i=session_id: _refused(store, i), lambda p=path: _sha256(p))
+        rows.append(Row(f"refuse 9 MB: {what}", ours, "SHA-256 of the file", other, "<= 1.5"))
     return rows
+
+
+def _sha256(path: Path) -> None:
+    hashlib.sha256(path.read_bytes()).digest()
 
 
 def _refused(store: SessionStore, session_id: str) -> None:
@@ -93,11 +96,10 @@ def _memory(store: SessionStore, directory: Path) -> Row:
         "from pathlib import Path\n"
         "from benchmarks.measure import store_in\n"
         "with store_in(Path(sys.argv[1])) as store:\n"
-        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "    count = sum(1 for _ in store.entries(sys.argv[2]))\n"
-        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
     grown = subprocess.run(
         [sys.executable, "-c", script, str(directory), session_id], capture_output=True, text=True, check=True
     )
-    return Row("entries() over 256 MiB: MiB of memory", int(grown.stdout) / 1024, "64 MiB", 64.0, "<= 1")
+    return Row("entries() over 256 MiB: MiB of the whole process", int(grown.stdout) / 1024, "64 MiB", 64.0, "<= 1")

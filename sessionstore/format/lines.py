@@ -148,25 +148,23 @@ def decode_state(line: bytes) -> StateChange:
     """A state line as the change it stands for.
 
     Raises:
-        MalformedError: Its members are not those of this format.
+        MalformedError: It is no state line of this format.
     """
+    if not line.startswith(STATE):
+        raise MalformedError(session_id="", reason="a sealed line is neither entry nor state")
     try:
         return _decode_state(line[len(STATE) : -1])
     except msgspec.MsgspecError as exc:
         raise MalformedError(session_id="", reason=f"state line: {exc}") from None
 
 
-def decode_line(line: bytes) -> dict[str, Any] | StateChange:
-    """An entry as a dict, or a state change.
+def decode_entry(line: bytes) -> dict[str, Any]:
+    """The entry in an entry line.
 
     Raises:
-        MalformedError: It is neither.
+        MalformedError: It holds no object that this format knows.
     """
-    if line.startswith(STATE):
-        return decode_state(line)
-    if line.startswith(ENTRY):
-        try:
-            return decode_object(line[len(ENTRY) : -1])
-        except msgspec.MsgspecError as exc:
-            raise MalformedError(session_id="", reason=f"entry line: {exc}") from None
-    raise MalformedError(session_id="", reason="a sealed line is neither entry nor state")
+    try:
+        return decode_object(line[len(ENTRY) : -1])
+    except msgspec.MsgspecError as exc:
+        raise MalformedError(session_id="", reason=f"entry line: {exc}") from None

@@ -15,7 +15,16 @@ from typing import Any
 import msgspec
 
 from sessionstore.errors import MalformedError, TooLargeError
-from sessionstore.format.lines import ENTRY, Open, State, StateChange, decode_line, decode_open, read_lines
+from sessionstore.format.lines import (
+    ENTRY,
+    Open,
+    State,
+    StateChange,
+    decode_entry,
+    decode_open,
+    decode_state,
+    read_lines,
+)
 from sessionstore.format.seal import SEGMENT_BYTES, Sealed, Sealer, find_seal
 from sessionstore.model import Provenance
 
@@ -35,16 +44,6 @@ class Segment(msgspec.Struct, frozen=True):
     body: bytes
     sealed: Sealed
     is_first: bool
-
-    def decode(self) -> tuple[Open | None, list[dict[str, Any] | StateChange]]:
-        """The open line, if it is here, and the entries and state changes in order.
-
-        Raises:
-            MalformedError: A sealed line is none of this format (a file of a newer release).
-        """
-        lines = read_lines(self.body)
-        opened = decode_open(next(lines, b"")) if self.is_first else None
-        return opened, [decode_line(line) for line in lines]
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,12 +223,21 @@ class Content:
         Raises:
             MalformedError: As `Segment.decode`, or the seal counts other entries than there are.
         """
-        opened, items = segment.decode()
-        self.opened = opened or self.opened
-        for item in items:
-            if isinstance(item, dict):
-                self.entries.append(item)
-            else:
-                self.state = self.state.merged(item)
+        self.add_body(segment.body, is_first=segment.is_first)
         if self._entries_before + len(self.entries) != segment.sealed.seal.entries:
             raise MalformedError(session_id="", reason="a seal counts other entries than there are")
+
+    def add_body(self, body: bytes, *, is_first: bool) -> None:
+        """Take the lines of one more segment, verified by the caller.
+
+        Raises:
+            MalformedError: A sealed line is none of this format (a file of a newer release).
+        """
+        lines = read_lines(body)
+        if is_first:
+            self.opened = decode_open(next(lines, b""))
+        for line in lines:
+            if line.startswith(ENTRY):
+                self.entries.append(decode_entry(line))
+            else:
+                self.state = self.state.merged(decode_state(line))

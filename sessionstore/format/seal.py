@@ -41,7 +41,7 @@ SEGMENT_BYTES = 1024 * 1024
 CONTEXT = b"sessionstore/session/2"
 
 _SUFFIX = re.compile(rb',"signature":"ss2\.([0-9a-f]{16})\.([0-9a-f]{64})"\}\n')
-_ZERO = bytes(32)
+ZERO_CHAIN = bytes(32)
 
 
 class Broken(Exception):
@@ -202,7 +202,7 @@ def find_seal(data: bytes | bytearray, start: int, scan: int = 0) -> tuple[int, 
 
 def _chain(previous: Sealed | None, body: bytes | memoryview) -> str:
     if previous is None:
-        digest = sha256(_ZERO)
+        digest = sha256(ZERO_CHAIN)
     else:
         digest = sha256(bytes.fromhex(previous.seal.chain))
         digest.update(previous.line)
