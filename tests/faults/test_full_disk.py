@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sessionstore.errors import StoreUnavailableError
 from sessionstore.fs import Directory, Locks
 from sessionstore.storage import FileBackend
-
-from typing import Any
 
 Child = Callable[..., list[Any]]
 

@@ -54,7 +54,7 @@ class TestAppend:
 
     @pytest.mark.parametrize("offset", [0, 3, 5, -1])
     def test_only_the_end_is_an_offset_to_append_at(self, file: File, home: Path, offset: int) -> None:
-        with pytest.raises(StoreUnavailableError, match="a: it holds 4 bytes, .* were expected") as caught:
+        with pytest.raises(StoreUnavailableError, match=r"a: it holds 4 bytes, .* were expected") as caught:
             file.append(offset, [b"new"])
         assert caught.value.outcome == "not_written"
         assert (home / "a").read_bytes() == b"old\n"
