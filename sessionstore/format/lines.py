@@ -61,7 +61,10 @@ class StateChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     @property
     def is_empty(self) -> bool:
         """Whether nothing changes."""
-        return all(getattr(self, name) is UNSET for name in self.__struct_fields__)
+        return self == _NO_CHANGE
+
+
+_NO_CHANGE = StateChange()
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):

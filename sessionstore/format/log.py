@@ -64,9 +64,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         """The summary in a seal."""
         return cls(**{name: getattr(sealed.seal, name) for name in cls.__struct_fields__})
 
-    def changed(self, change: StateChange, updated_at: str) -> Summary:
-        """The summary after a state change."""
+    def changed(self, change: StateChange | None, updated_at: str) -> Summary:
+        """The summary after a save, with the state change it carries."""
         changes: dict[str, Any] = {"updated_at": updated_at}
+        if change is None:
+            return msgspec.structs.replace(self, **changes)
         for name in ("name", "tags", "closed_at"):
             if getattr(change, name) is not msgspec.UNSET:
                 changes[name] = getattr(change, name)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from sessionstore.signing.keyring import Key, Keyring, KeyStatus, Purpose, key_id, new_key, salt_check
 from sessionstore.signing.mac import MAC_BYTES, MacKey, TagMismatch, pae
+from sessionstore.signing.passphrase import PASSPHRASE_KEY_ID, SALT_BYTES, passphrase_key
 
 __all__ = [
     "MAC_BYTES",
+    "PASSPHRASE_KEY_ID",
+    "SALT_BYTES",
     "Key",
     "KeyStatus",
     "Keyring",
@@ -16,5 +19,6 @@ __all__ = [
     "key_id",
     "new_key",
     "pae",
+    "passphrase_key",
     "salt_check",
 ]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 
@@ -24,6 +25,7 @@ from sessionstore.storage.names import check_log_name, session_of
 from sessionstore.storage.protocol import LockKind, Stamp
 
 _LONG_NAME_BYTES = 200
+_SETTLED_NS = 2_000_000_000
 
 
 class FileLog:
@@ -123,6 +125,14 @@ class FileBackend:
             except FileNotFoundError:
                 continue
             yield entry.name, _stamp_of_ours(status, euid)
+
+    def names_token(self) -> object | None:
+        """The directory's inode and change of names, None while that is less than two seconds old by this clock."""
+        status = os.fstat(self._sessions.fd)
+        # A name that comes within the same tick of the file system's clock would not move the time any more.
+        if abs(time.time_ns() - status.st_mtime_ns) < _SETTLED_NS:
+            return None
+        return status.st_ino, status.st_mtime_ns
 
     def stamp(self, name: str) -> Stamp | None:
         """The stamp of a name without opening it; None if it is missing or `open` would refuse it."""

@@ -144,6 +144,10 @@ class MemoryBackend:
         with self._guard:
             return iter([(name, held.stamp()) for name, held in self._logs.items()])
 
+    def names_token(self) -> object | None:
+        """The names themselves."""
+        return frozenset(self._logs)
+
     def stamp(self, name: str) -> Stamp | None:
         """The stamp of a name; None if it is missing."""
         held = self._logs.get(check_log_name(name))

@@ -1,0 +1,186 @@
+"""Sessions that travel: one signed JSON document out, a new session in.
+
+The document is `{"export":{…},"signature":"sx1.<16 hex>.<64 hex>"}` on one line. The signature is cut by length and
+covers every byte before it, under a key of its own purpose, together with the store and the session it came from.
+Nothing is decoded before it verifies, except the store id and session id that are part of what is verified.
+
+Sealed by passphrase, the key comes from the passphrase and a random salt, and the key id is sixteen zeros. That
+proves who made the document, it does not hide what is in it.
+
+An imported session gets a new id and the provenance `imported`; its old id is kept as `origin`. Its project is a name
+without identity: a directory has to be bound before such a session can be resumed in it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from sessionstore.errors import InvalidSignatureError, InvalidValueError, MalformedError, UnknownKeyError
+from sessionstore.format.lines import State
+from sessionstore.format.strict import parse_json
+from sessionstore.model import ProjectRecord, Session, Todo, check_id, check_name, check_tags, format_time
+from sessionstore.sessions import Ground, Lifecycle, Reader
+from sessionstore.signing import PASSPHRASE_KEY_ID, SALT_BYTES, MacKey, TagMismatch, passphrase_key
+
+CONTEXT = b"sessionstore/export/1"
+SUFFIX_BYTES = 102
+
+_PREFIX = b'{"export":'
+_SUFFIX = re.compile(rb',"signature":"sx1\.([0-9a-f]{16})\.([0-9a-f]{64})"\}\n')
+_HEADER = re.compile(
+    rb'\{"export":\{"format":1,"store":"([0-9a-f-]{36})","id":"([0-9a-f-]{36})","salt":(?:null|"([0-9a-f]{32})"),'
+)
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The content of an export. The first four members stand first, in this order."""
+
+    format: int
+    store: str
+    id: str
+    salt: str | None
+    exported_at: str
+    rev: int
+    name: str
+    tags: tuple[str, ...]
+    project: bytes | None
+    provenance: str
+    created_at: str
+    updated_at: str
+    closed_at: str | None
+    config: dict[str, Any]
+    todos: tuple[Todo, ...]
+    entries: tuple[dict[str, Any], ...]
+
+
+def export(ground: Ground, session: Session, *, passphrase: str | None = None) -> bytes:
+    """`session` as a signed document; by this store's key, or by a passphrase for another machine.
+
+    Raises:
+        InvalidValueError: The passphrase is shorter than 8 characters.
+    """
+    salt = None if passphrase is None else os.urandom(SALT_BYTES)
+    document = Document(
+        format=1,
+        store=ground.store_id,
+        id=session.id,
+        salt=None if salt is None else salt.hex(),
+        exported_at=format_time(ground.now()),
+        rev=session.rev,
+        name=session.name,
+        tags=session.tags,
+        project=None if session.project is None else session.project.path,
+        provenance=session.provenance,
+        created_at=format_time(session.created_at),
+        updated_at=format_time(session.updated_at),
+        closed_at=None if session.closed_at is None else format_time(session.closed_at),
+        config=session.config,
+        todos=session.todos,
+        entries=session.entries,
+    )
+    content = _PREFIX + msgspec.json.encode(document)
+    key = ground.keyring.mac_key("export") if passphrase is None or salt is None else passphrase_key(passphrase, salt)
+    tag = key.tag(*_identity(ground.store_id, session.id, key), content)
+    return content + f',"signature":"sx1.{key.key_id}.{tag.hex()}"}}\n'.encode()
+
+
+def import_document(
+    ground: Ground,
+    lifecycle: Lifecycle,
+    data: bytes,
+    *,
+    trust: Collection[str] = (),
+    passphrase: str | None = None,
+    keep_id: bool = False,
+) -> str:
+    """Make a session out of a document that `export` made; return its id.
+
+    Args:
+        ground, lifecycle: Of the store that takes it in.
+        data: The document.
+        trust: `unknown_key` takes a document whose signature cannot be checked here: the caller vouches for it.
+        passphrase: For a document that was sealed with one.
+        keep_id: Use the document's own id; refused if it was ever used here.
+
+    Raises:
+        UnknownKeyError: Another machine's key signed it, or it needs a passphrase.
+        InvalidSignatureError: It was changed, or the passphrase is wrong.
+        MalformedError: It is no export document, or holds what cannot be kept.
+    """
+    if not set(trust) <= {"unknown_key"}:
+        raise InvalidValueError(what="trust", reason="only unknown_key can be trusted here")
+    header = _HEADER.match(data)
+    suffix = _SUFFIX.fullmatch(data, max(0, len(data) - SUFFIX_BYTES))
+    if header is None or suffix is None:
+        raise MalformedError(session_id="", reason="not a document that export made")
+    store_id, session_id = header[1].decode(), check_id(header[2].decode())
+    key = _key_of(ground, suffix[1].decode(), header[3], passphrase, vouched="unknown_key" in trust)
+    if key is not None:
+        try:
+            tag = bytes.fromhex(suffix[2].decode())
+            key.verify(tag, *_identity(store_id, session_id, key), data[:-SUFFIX_BYTES])
+        except TagMismatch:
+            raise InvalidSignatureError(session_id=session_id, line=1, last_good_rev=0) from None
+    document = _decode(data[len(_PREFIX) : -SUFFIX_BYTES])
+    state = State(
+        name=check_name(document.name),
+        tags=check_tags(document.tags),
+        config=document.config,
+        todos=document.todos,
+        project=None if document.project is None else ProjectRecord(path=document.project, given_path=document.project),
+        closed_at=document.closed_at,
+    )
+    return lifecycle.create(
+        state,
+        entries=document.entries,
+        session_id=session_id if keep_id else None,
+        origin=session_id,
+        provenance="imported",
+    )
+
+
+def copy_at(reader: Reader, lifecycle: Lifecycle, session_id: str, at: int | None) -> str:
+    """Make a new session with what `session_id` held at revision `at` (None: now); return its id.
+
+    Raises:
+        InvalidValueError: No save ended with that revision, or it was rewritten away.
+    """
+    found = reader.settled(session_id)
+    try:
+        content, sealed = reader.content(found, at=at)
+    except LookupError:
+        raise InvalidValueError(what="revision", reason="no save of this session ended with it") from None
+    finally:
+        found.log.close()
+    state = msgspec.structs.replace(content.state, closed_at=None)
+    return lifecycle.create(state, entries=content.entries, parent=session_id, provenance=sealed.seal.provenance)
+
+
+def _identity(store_id: str, session_id: str, key: MacKey) -> tuple[bytes, ...]:
+    return CONTEXT, store_id.encode(), session_id.encode(), key.key_id.encode()
+
+
+def _key_of(ground: Ground, key_id: str, salt: bytes | None, passphrase: str | None, *, vouched: bool) -> MacKey | None:
+    if key_id == PASSPHRASE_KEY_ID and salt is not None and passphrase is not None:
+        return passphrase_key(passphrase, bytes.fromhex(salt.decode()))
+    try:
+        return ground.keyring.mac_key("export", key_id)
+    except UnknownKeyError:
+        if vouched:
+            return None
+        if key_id == PASSPHRASE_KEY_ID:
+            raise UnknownKeyError(key_id=key_id, hint="this document was sealed with a passphrase; give it") from None
+        raise
+
+
+def _decode(content: bytes) -> Document:
+    value = parse_json(content)
+    try:
+        return msgspec.convert(value, Document)
+    except msgspec.ValidationError as exc:
+        raise MalformedError(session_id="", reason=f"export document: {exc}") from None

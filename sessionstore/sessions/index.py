@@ -1,0 +1,242 @@
+"""The list of all sessions, authenticated without reading them.
+
+Every live row of the ledger is MACed and carries the stamp its file had when it was written. A file whose stamp is
+unchanged is taken from its row; a changed one is judged by the seal at its end; the body is vouched for by a load or a
+verify only. Nothing makes the list fail: what cannot be opened is shown with the code that opening it would raise.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+
+import msgspec
+
+from sessionstore.errors import (
+    InvalidIdError,
+    InvalidValueError,
+    LegacyModifiedError,
+    SessionNotFoundError,
+    SessionStoreError,
+    SignatureStrippedError,
+    UnanchoredError,
+    UnsignedUnknownError,
+)
+from sessionstore.ledger import Head
+from sessionstore.model import (
+    SessionPage,
+    SessionSummary,
+    StoreStats,
+    Unreadable,
+    check_id,
+    check_key,
+    format_time,
+    parse_time,
+)
+from sessionstore.model.ids import is_id
+from sessionstore.sessions.ground import Ground, file_name, head_after, stamp_of, summary_of
+from sessionstore.sessions.read import Reader
+from sessionstore.storage import Stamp
+
+_LOG_SUFFIX = ".jsonl"
+_BATCH = 256
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which sessions to list; None and empty members do not narrow.
+
+    Attributes:
+        place: Device and inode of a project directory.
+        project: Its path as text, for sessions whose project has no identity.
+        tag: A tag they must have.
+        search: Text in id, name, key, tags or project, whatever the case.
+    """
+
+    place: tuple[int, int] | None = None
+    project: str | None = None
+    tag: str | None = None
+    search: str | None = None
+
+    def fits(self, head: Head) -> bool:
+        """Whether the session of `head` is to be listed."""
+        if self.project is not None or self.place is not None:
+            same = head.place == self.place if head.place is not None else head.project == self.project
+            if not same:
+                return False
+        if self.tag is not None and self.tag not in head.tags:
+            return False
+        if self.search:
+            texts = (head.session_id, head.name, head.key or "", head.project or "", *head.tags)
+            return any(self.search.casefold() in text.casefold() for text in texts)
+        return True
+
+
+class Index:
+    """Lists the sessions of one store. Safe for many threads and processes."""
+
+    def __init__(self, ground: Ground, reader: Reader) -> None:
+        self._ground = ground
+        self._reader = reader
+        self._remembered: tuple[object, tuple[Unreadable, ...]] | None = None
+
+    def page(self, only: Filter, *, limit: int | None = None, cursor: str | None = None) -> SessionPage:
+        """One page, newest first.
+
+        Args:
+            only: Which sessions.
+            limit: How many at most; None for all.
+            cursor: `next_cursor` of the page before.
+
+        Raises:
+            InvalidValueError: The cursor is none of ours, or `limit` is below 1.
+        """
+        if limit is not None and limit < 1:
+            raise InvalidValueError(what="limit", reason="at least 1 is needed")
+        after = None if cursor is None else _read_cursor(cursor)
+        stamps = dict(self._ground.backend.scan()) if limit is None else None
+        sessions: list[SessionSummary] = []
+        # Strangers and broken rows belong to no project and no tag: they are shown on every first page.
+        unreadable = [] if cursor is not None else list(self._strangers(stamps))
+        for head in self._heads(after, limit):
+            if limit is not None and len(sessions) == limit:
+                return SessionPage(tuple(sessions), tuple(unreadable), _cursor(sessions[-1]))
+            if only.fits(head):
+                line = self._line(head, stamps)
+                if isinstance(line, SessionSummary):
+                    sessions.append(line)
+                else:
+                    unreadable.append(line)
+        return SessionPage(tuple(sessions), tuple(unreadable))
+
+    def summary(self, session_id: str) -> SessionSummary:
+        """The line of one session.
+
+        Raises:
+            SessionNotFoundError, VerificationError: As loading it would.
+        """
+        head = self._ground.ledger.head(check_id(session_id))
+        if head is None or head.state != "live":
+            self._reader.find(session_id).log.close()
+            raise SessionNotFoundError
+        return self._checked(head, self._ground.backend.stamp(file_name(session_id)))
+
+    def find(self, key: str) -> Head | None:
+        """The head of the session with this external key, whatever its state."""
+        return self._ground.ledger.find_key(check_key(key))
+
+    def ids(self) -> list[str]:
+        """Every id worth verifying: live rows, newest first, then sealed files that no live row knows."""
+        states = self._ground.ledger.ids()
+        known = [head.session_id for head in self._ground.ledger.heads(states=("live",))]
+        logs = (name for name, _ in self._ground.backend.scan() if name.endswith(_LOG_SUFFIX))
+        files = (name.removesuffix(_LOG_SUFFIX) for name in logs)
+        return known + sorted(file for file in files if is_id(file) and states.get(file, "deleted") == "deleted")
+
+    def nearest_project(self, places: tuple[tuple[int, int], ...]) -> str | None:
+        """The display path of the first of `places` (nearest first) that is the project of a live session."""
+        known = {head.place: head.project for head in self._ground.ledger.heads(states=("live",))}
+        return next((known[place] for place in places if place in known), None)
+
+    def stats(self, max_sessions: int) -> StoreStats:
+        """Counts and sums over the list."""
+        page = self.page(Filter())
+        by_provenance: dict[str, int] = {}
+        for line in page.sessions:
+            by_provenance[line.provenance] = by_provenance.get(line.provenance, 0) + 1
+        times = [line.updated_at for line in page.sessions]
+        return StoreStats(
+            sessions=len(page.sessions),
+            entries=sum(line.entries for line in page.sessions),
+            size_bytes=sum(line.size_bytes for line in page.sessions),
+            unreadable=len(page.unreadable),
+            max_sessions=max_sessions,
+            by_provenance=by_provenance,
+            oldest_at=min(times, default=None),
+            newest_at=max(times, default=None),
+        )
+
+    def _heads(self, after: tuple[str, str] | None, limit: int | None) -> Iterator[Head]:
+        batch = None if limit is None else limit + 1
+        while True:
+            heads = list(self._ground.ledger.heads(states=("live",), after=after, limit=batch))
+            yield from heads
+            if batch is None or len(heads) < batch:
+                return
+            after, batch = (heads[-1].updated_at, heads[-1].session_id), max(batch, _BATCH)
+
+    def _line(self, head: Head, stamps: dict[str, Stamp | None] | None) -> SessionSummary | Unreadable:
+        name = file_name(head.session_id)
+        stamp = self._ground.backend.stamp(name) if stamps is None else stamps.get(name)
+        try:
+            return self._checked(head, stamp)
+        except SessionStoreError as error:
+            return Unreadable(head.session_id, error.code, str(error))
+
+    def _checked(self, head: Head, stamp: Stamp | None) -> SessionSummary:
+        if stamp == stamp_of(head):
+            return summary_of(head)
+        found = self._reader.settled(head.session_id)
+        with closing(found.log):
+            return summary_of(head_after(found.head, found.sealed, found.stamp))
+
+    def _strangers(self, stamps: dict[str, Stamp | None] | None) -> tuple[Unreadable, ...]:
+        """Files that no live row stands for, by name. Remembered while neither names nor rows change."""
+        names, rows = self._ground.backend.names_token(), self._ground.ledger.changed_token()
+        if self._remembered is not None and names is not None and self._remembered[0] == (names, rows):
+            return self._remembered[1]
+        states = self._ground.ledger.ids()
+        scanned = dict(self._ground.backend.scan()) if stamps is None else stamps
+        odd = ((name, stamp) for name, stamp in scanned.items() if not _is_known(name, states))
+        found = tuple(sorted((self._stranger(name, stamp, states) for name, stamp in odd), key=lambda line: line.name))
+        self._remembered = ((names, rows), found)
+        return found
+
+    def _stranger(self, name: str, stamp: Stamp | None, states: Mapping[str, str]) -> Unreadable:
+        stem, _, suffix = name.rpartition(".")
+        try:
+            if not is_id(stem):
+                return Unreadable(_printable(name), InvalidIdError.code, "the file name is no session id")
+            if stamp is None:
+                self._ground.backend.open(name)  # refuses what is no ordinary file of ours
+            if suffix == "json":
+                return self._unsigned(stem, name, stamp, states)
+            with closing(self._reader.settled(stem).log):
+                return Unreadable(stem, UnanchoredError.code, "it is being created or deleted")
+        except SessionStoreError as error:
+            return Unreadable(stem, error.code, str(error))
+
+    def _unsigned(self, stem: str, name: str, stamp: Stamp | None, states: Mapping[str, str]) -> Unreadable:
+        if states.get(stem) == "live":
+            raise SignatureStrippedError(session_id=stem)
+        item = self._ground.ledger.inventory().get(name)
+        if item is None:
+            raise UnsignedUnknownError(session_id=stem)
+        if stamp is None or stamp.size != item.size:
+            raise LegacyModifiedError(session_id=stem)
+        return Unreadable(stem, "legacy", "an unsigned file of format version 1, listed and left alone")
+
+
+def _is_known(name: str, states: Mapping[str, str]) -> bool:
+    """Whether a name needs no line of its own: a session's log, one that is coming or going, or no session file."""
+    stem, _, suffix = name.rpartition(".")
+    if suffix == "jsonl":
+        return states.get(stem) in ("live", "creating", "deleting")
+    return suffix != "json"
+
+
+def _printable(name: str) -> str:
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in name)
+
+
+def _cursor(last: SessionSummary) -> str:
+    return base64.urlsafe_b64encode(f"{format_time(last.updated_at)} {last.id}".encode()).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[str, str]:
+    try:
+        moment, _, session_id = base64.b64decode(cursor, b"-_", validate=True).decode("ascii").partition(" ")
+        parse_time(moment)
+        return moment, check_id(session_id)
+    except (ValueError, InvalidIdError):
+        raise InvalidValueError(what="cursor", reason="it is not one that a list gave") from None

@@ -1,0 +1,73 @@
+"""Looking into a session file that may be damaged: lines as they stand, and which of them a good seal commits."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Literal
+
+from sessionstore.errors import KeyringError, SessionNotFoundError, SessionStoreError
+from sessionstore.format.lines import ENTRY, OPEN, STATE
+from sessionstore.format.log import walk
+from sessionstore.format.seal import SEAL, Broken
+from sessionstore.model import InspectedLine, Inspection, check_id
+from sessionstore.sessions.ground import Ground, file_name
+from sessionstore.sessions.read import Reader
+from sessionstore.storage import Log
+
+MAX_TEXT_CHARS = 400
+
+Kind = Literal["open", "entry", "state", "seal", "other"]
+
+_KINDS: tuple[tuple[bytes, Kind], ...] = (
+    (OPEN, "open"),
+    (ENTRY, "entry"),
+    (STATE, "state"),
+    (SEAL, "seal"),
+)
+
+
+def inspect(ground: Ground, reader: Reader, session_id: str) -> Inspection:
+    """What stands in the file of a session, whether it verifies or not. Nothing is decoded.
+
+    Raises:
+        SessionNotFoundError: There is no file of that name.
+        UnsafeFileError: It is no ordinary file of ours.
+        TooLargeError: It is over the session cap.
+    """
+    log = ground.backend.open(file_name(check_id(session_id)))
+    if log is None:
+        raise SessionNotFoundError
+    with closing(log):
+        code, text = "ok", ""
+        try:
+            reader.check(session_id)
+        except SessionStoreError as error:
+            code, text = error.code, str(error)
+        head = ground.ledger.head(session_id)
+        size = min(log.stamp().size, ground.config.max_session_bytes)
+        lines = _lines(log.read(0, size), _good_end(ground, session_id, log, size))
+        return Inspection(session_id, size, None if head is None else head.rev, code, text, lines)
+
+
+def _good_end(ground: Ground, session_id: str, log: Log, size: int) -> int:
+    end = 0
+    try:
+        for segment in walk(ground.sealer(session_id), log.read, end=size):
+            end = segment.sealed.end
+    except (Broken, KeyringError):
+        pass  # the end of what is good is the answer
+    return end
+
+
+def _lines(data: bytes, good_end: int) -> tuple[InspectedLine, ...]:
+    found, at = [], 0
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if line or at < len(data):
+            kind: Kind = next((kind for start, kind in _KINDS if line.startswith(start)), "other")
+            text = "".join(
+                char if char.isprintable() else "\N{REPLACEMENT CHARACTER}"
+                for char in line[: 4 * MAX_TEXT_CHARS].decode("utf-8", "replace")[:MAX_TEXT_CHARS]
+            )
+            found.append(InspectedLine(number, kind, len(line), at + len(line) < good_end, text))
+        at += len(line) + 1
+    return tuple(found)

@@ -1,0 +1,257 @@
+"""The beginning, the rewriting and the end of a session, each in an order that a crash cannot turn into a lie.
+
+* create: ledger row `creating` (synced) -> whole file, fsync, rename without replacing, directory fsync -> `live`
+* rewrite: whole new file that names the seal it replaces -> atomic replace -> head. The revision goes on counting.
+* delete: row `deleting` (synced) -> unlink, directory fsync -> `deleted`, which stays as a tombstone
+
+What a dead process left in `creating` or `deleting` is finished by `finish`, when a store is opened for writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from sessionstore.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    InvalidValueError,
+    SessionLimitError,
+    SessionNotFoundError,
+    StoreUnavailableError,
+    VerificationError,
+)
+from sessionstore.format.lines import (
+    ENTRY,
+    OPEN,
+    Open,
+    State,
+    StateChange,
+    entry_line,
+    open_line,
+    read_lines,
+    state_line,
+)
+from sessionstore.format.log import Batch, Summary
+from sessionstore.ledger import Head
+from sessionstore.model import Message, Provenance, check_id, format_time, new_id
+from sessionstore.model.session import as_entry
+from sessionstore.sessions.ground import Ground, file_name, head_after, new_head
+from sessionstore.sessions.read import Reader
+from sessionstore.sessions.write import Ready, Writer
+
+COMPACT_BYTES = 1024 * 1024
+
+
+class Lifecycle:
+    """Creates, rewrites and deletes the sessions of one store. Safe for many threads and processes."""
+
+    def __init__(self, ground: Ground, reader: Reader, writer: Writer) -> None:
+        self._ground = ground
+        self._reader = reader
+        self._writer = writer
+
+    def create(
+        self,
+        state: State,
+        *,
+        entries: Iterable[dict[str, Any] | Message] = (),
+        session_id: str | None = None,
+        key: str | None = None,
+        parent: str | None = None,
+        origin: str | None = None,
+        provenance: Provenance = "native",
+    ) -> str:
+        """Make a session with its first entries, durable at once and whole or absent; return its id.
+
+        Raises:
+            AlreadyExistsError: The id or the key is taken; an id stays taken after its session was deleted.
+            SessionLimitError: The store is full.
+            MalformedError, TooDeepError, TooLargeError: Something given cannot be kept.
+            StoreUnavailableError: The store refused; nothing was made.
+        """
+        ground = self._ground
+        self._refuse_read_only()
+        session_id = new_id() if session_id is None else check_id(session_id)
+        now = format_time(ground.now())
+        nothing = Summary(
+            name=state.name,
+            tags=state.tags,
+            project=None,
+            place=None,
+            provenance=provenance,
+            created_at=now,
+            updated_at=now,
+            closed_at=state.closed_at,
+        )
+        summary = nothing.changed(StateChange(project=state.project), now)
+        opened = Open(id=session_id, store=ground.store_id, created_at=now, key=key, parent=parent, origin=origin)
+        max_bytes = ground.config.max_entry_bytes
+        first = [open_line(opened), state_line(state.as_change(), max_bytes=max_bytes)]
+        more = (entry_line(as_entry(entry), max_bytes=max_bytes) for entry in entries)
+        batch = Batch(ground.sealer(session_id), None, summary, max_session_bytes=ground.config.max_session_bytes)
+        with ground.locked(session_id):
+            before = ground.ledger.head(session_id)
+            # A tombstone of revision 0 is what a failed create left: that id never stood for a session.
+            if (before is not None and (before.state, before.rev) != ("deleted", 0)) or self._has_file(session_id):
+                raise AlreadyExistsError(what="id")
+            if ground.ledger.count(("creating", "live")) >= ground.config.max_sessions:
+                raise SessionLimitError(limit=ground.config.max_sessions)
+            creating = new_head(session_id, summary, key=key, parent=parent, origin=origin)
+            ground.ledger.commit(creating, old=before, durable=True)
+            try:
+                stamp = ground.backend.write(file_name(session_id), batch.chunks(chain(first, more)), replace=False)
+            except BaseException as error:
+                if getattr(error, "outcome", "not_written") == "not_written":
+                    ground.ledger.commit(_tombstone(creating), old=creating, durable=True)
+                raise
+            self._writer.commit(head_after(creating, batch.sealed, stamp), creating, durable=True)
+        return session_id
+
+    def rewrite(
+        self,
+        session_id: str,
+        *,
+        keep: int | None = None,
+        expected_rev: int | None = None,
+    ) -> int:
+        """Write the session anew with its first `keep` entries (None: all), in as few seals as can be.
+
+        Returns:
+            The new revision; it grows by one for every MiB.
+
+        Raises:
+            ConflictError: The session is not at `expected_rev`.
+            InvalidValueError: It has fewer than `keep` entries.
+        """
+        check_id(session_id)
+        ground = self._ground
+        with ground.locked(session_id), closing(self._writer.ready(session_id)) as ready:
+            if expected_rev is not None and expected_rev != ready.head.rev:
+                raise ConflictError(session_id=session_id, expected=expected_rev, found=ready.head.rev)
+            if keep is not None and not 0 <= keep <= ready.head.entries:
+                raise InvalidValueError(what="entries to keep", reason=f"0 to {ready.head.entries} are possible")
+            batch = Batch(
+                ground.sealer(session_id),
+                None,
+                self._writer.summary(ready),
+                max_session_bytes=ground.config.max_session_bytes,
+                idempotency_key=ready.head.last_key,
+                first_rev=ready.head.rev + 1,
+                replaces=ready.head.tag,
+            )
+            lines = self._kept_lines(ready, ready.head.entries if keep is None else keep)
+            stamp = ground.backend.write(file_name(session_id), batch.chunks(lines), replace=True)
+            head = head_after(ready.head, batch.sealed, stamp)
+            self._writer.commit(head, ready.head, durable=True)
+            return head.rev
+
+    def compact(self, session_id: str) -> bool:
+        """Rewrite the session if its seals are over a third of it and over 1 MiB; whether that was done."""
+        found = self._reader.settled(session_id)
+        with closing(found.log):
+            seals = sum(len(segment.sealed.line) for segment in self._reader.segments(found))
+        if seals <= max(COMPACT_BYTES, found.sealed.end // 3):
+            return False
+        self.rewrite(session_id, expected_rev=found.sealed.seal.rev)
+        return True
+
+    def delete(self, session_id: str, *, expected_rev: int | None = None) -> None:
+        """Remove a session's file and leave a tombstone, so that the file coming back is noticed.
+
+        Works for sessions that no longer verify too; a second call raises `SessionNotFoundError`.
+
+        Raises:
+            ConflictError: The session is not at `expected_rev`.
+        """
+        check_id(session_id)
+        self._refuse_read_only()
+        with self._ground.locked(session_id):
+            head = self._ground.ledger.head(session_id)
+            if head is None or head.state == "deleted":
+                self._reader.find(session_id).log.close()  # says what stands there, if anything
+                raise SessionNotFoundError
+            if expected_rev is not None and expected_rev != head.rev:
+                raise ConflictError(session_id=session_id, expected=expected_rev, found=head.rev)
+            self._remove(head)
+
+    def finish(self) -> int:
+        """Finish what dead processes left half made or half deleted; return how many.
+
+        A session whose lock is held belongs to a living process and is left alone.
+        """
+        finished = 0
+        for head in list(self._ground.ledger.heads(states=("creating", "deleting"))):
+            try:
+                with self._ground.backend.lock(head.session_id, "write", timeout_s=0):
+                    finished += self._finish_one(head.session_id)
+            except StoreUnavailableError:
+                continue  # its maker is alive and holds the lock
+        return finished
+
+    def settle(self, session_id: str) -> None:
+        """Wait for whoever is creating this session, and finish it if its maker is dead."""
+        with self._ground.locked(session_id):
+            self._finish_one(session_id)
+
+    def _finish_one(self, session_id: str) -> int:
+        ledger = self._ground.ledger
+        head = ledger.head(session_id)
+        if head is None or head.state not in ("creating", "deleting"):
+            return 0
+        if head.state == "deleting":
+            self._remove(head)
+            return 1
+        if self._ground.backend.stamp(file_name(session_id)) is None:
+            ledger.commit(_tombstone(head), old=head, durable=True)
+            return 1
+        try:
+            found = self._reader.find(session_id)
+            with closing(found.log):
+                self._reader.verify(found)
+                ledger.commit(head_after(head, found.sealed, found.stamp), old=head, durable=True)
+        except VerificationError:
+            return 0  # not ours to decide: it is listed with its error
+        return 1
+
+    def _remove(self, head: Head) -> None:
+        ledger = self._ground.ledger
+        deleting = msgspec.structs.replace(head, state="deleting")
+        if head.state != "deleting":
+            ledger.commit(deleting, old=head, durable=True)
+        self._ground.backend.delete(file_name(head.session_id))
+        ledger.commit(_tombstone(deleting), old=deleting, durable=True)
+
+    def _kept_lines(self, ready: Ready, keep: int) -> Iterator[bytes]:
+        """The open line, the whole state as one line, and the first entries as they stand, verified on the way."""
+        found = self._reader.find(ready.head.session_id)
+        with closing(found.log):
+            state = self._reader.state(found)
+            kept = 0
+            for segment in self._reader.segments(found):
+                for line in read_lines(segment.body):
+                    if line.startswith(OPEN):
+                        yield line + b"\n"
+                        yield state_line(state.as_change(), max_bytes=self._ground.config.max_session_bytes)
+                    elif line.startswith(ENTRY) and kept < keep:
+                        kept += 1
+                        yield line + b"\n"
+
+    def _has_file(self, session_id: str) -> bool:
+        log = self._ground.backend.open(file_name(session_id))
+        if log is not None:
+            log.close()
+        return log is not None
+
+    def _refuse_read_only(self) -> None:
+        if self._ground.read_only:
+            raise StoreUnavailableError(reason="this store was opened read-only", outcome="not_written")
+
+
+def _tombstone(head: Head) -> Head:
+    """What stays of a deleted session: its id and its last seal; nothing that describes it."""
+    return msgspec.structs.replace(head, state="deleted", key=None, name="", project=None, place=None, tags=())

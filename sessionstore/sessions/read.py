@@ -1,0 +1,185 @@
+"""Reading one session: verified before anything of it is decoded, in memory or in bounded steps.
+
+A refusal, or a tail, is confirmed once under the shared write lock, because a writer may have been half way. Nothing is
+read again if neither head nor log moved in between. A reader changes nothing.
+
+Safe for many threads and processes at once, beside writers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any, TypeVar
+
+from sessionstore.errors import KeyringError, VerificationError
+from sessionstore.format.lines import STATE, Open, State, decode_state, read_lines
+from sessionstore.format.log import STEP_BYTES, Content, Segment, walk
+from sessionstore.format.seal import Broken, Sealed
+from sessionstore.model import LoadWarning, Session, check_id, parse_time
+from sessionstore.sessions.ground import Ground
+from sessionstore.sessions.judge import damaged
+from sessionstore.sessions.look import Found, Look
+
+T = TypeVar("T")
+
+
+class Reader:
+    """Verified reads of the sessions of one store."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+
+    def load(self, session_id: str) -> Session:
+        """The whole session, verified to the last byte. Costs one pass over the file and its size in memory.
+
+        Raises:
+            SessionNotFoundError, VerificationError, TooLargeError, StoreUnavailableError: See the classes.
+        """
+        return self._confirmed(check_id(session_id), self._load)
+
+    def check(self, session_id: str) -> tuple[Sealed, tuple[LoadWarning, ...]]:
+        """Verify the whole session without decoding it, in bounded memory; its last seal, and what is worth saying."""
+        return self._confirmed(check_id(session_id), self._check)
+
+    def entries(self, session_id: str, start: int = 0, limit: int | None = None) -> Iterator[dict[str, Any]]:
+        """Yield entries, each verified before it is decoded, in bounded memory.
+
+        Args:
+            session_id: Which session.
+            start: Index of the first entry; negative counts from the end.
+            limit: At most so many; None for all.
+
+        Raises:
+            InvalidSignatureError: Damage in the middle, when the reading comes to it; entries yielded before are good.
+        """
+        found = self.settled(session_id)
+        with closing(found.log):
+            total = found.sealed.seal.entries
+            first = max(0, total + start) if start < 0 else start
+            last = total if limit is None else min(total, first + limit)
+            before = 0
+            for segment in self.segments(found):
+                after = segment.sealed.seal.entries
+                if after > first and before < last:
+                    content = Content(before)
+                    content.add(segment)
+                    yield from content.entries[max(0, first - before) : last - before]
+                before = after
+
+    def settled(self, session_id: str) -> Found:
+        """The open log with its last good seal, confirmed like a load; its body is not verified yet. Close its log."""
+        return self._confirmed(check_id(session_id), lambda look: look.found())
+
+    def find(self, session_id: str) -> Found:
+        """The open log with its last good seal, as it is at this moment; for writers, who hold the lock."""
+        return Look(self._ground, session_id).found()
+
+    def verify(self, found: Found) -> None:
+        """Check every byte up to the last seal, in bounded memory, nothing decoded but seals.
+
+        Raises:
+            InvalidSignatureError: They are not what was saved.
+        """
+        for _ in self.segments(found):
+            pass
+
+    def state(self, found: Found) -> State:
+        """The merged state, everything verified, no entry decoded."""
+        state = State()
+        for segment in self.segments(found):
+            for line in read_lines(segment.body):
+                if line.startswith(STATE):
+                    state = state.merged(decode_state(line))
+        return state
+
+    def content(self, found: Found, *, at: int | None = None) -> tuple[Content, Sealed]:
+        """Everything up to the last seal, or up to revision `at`, verified and decoded.
+
+        Raises:
+            LookupError: No save ended with revision `at`.
+        """
+        content = Content()
+        for segment in self.segments(found):
+            content.add(segment)
+            if segment.sealed.seal.rev == at and not segment.sealed.seal.more:
+                return content, segment.sealed
+        if at is not None:
+            raise LookupError(at)
+        return content, found.sealed
+
+    def segments(self, found: Found, step_bytes: int = STEP_BYTES) -> Iterator[Segment]:
+        """Yield the verified segments up to the last good seal.
+
+        Raises:
+            InvalidSignatureError: The next one is not what was saved.
+        """
+        last: Sealed | None = None
+        end = found.sealed.end
+        try:
+            sealer = self._ground.sealer(found.head.session_id)
+            for segment in walk(sealer, found.log.read, end=end, step_bytes=step_bytes):
+                last = segment.sealed
+                yield segment
+        except (Broken, KeyringError):
+            raise damaged(found.head.session_id, last) from None
+        if last is None or last.signature != found.sealed.signature:
+            raise damaged(found.head.session_id, last)
+
+    def _load(self, look: Look) -> Session:
+        found = look.found()
+        with closing(found.log):
+            content = Content()
+            # One step: the size was checked against the cap, and a session in memory needs its bytes anyway.
+            for segment in self.segments(found, step_bytes=found.sealed.end):
+                content.add(segment)
+            return as_session(found, content)
+
+    def _check(self, look: Look) -> tuple[Sealed, tuple[LoadWarning, ...]]:
+        found = look.found()
+        with closing(found.log):
+            self.verify(found)
+            return found.sealed, found.warnings
+
+    def _confirmed(self, session_id: str, attempt: Callable[[Look], T]) -> T:
+        look = Look(self._ground, session_id)
+        try:
+            result = attempt(look)
+            if not look.has_tail:
+                return result
+        except VerificationError:
+            with self._ground.locked(session_id, shared=True):
+                if look.is_unchanged():
+                    raise
+                return attempt(Look(self._ground, session_id))
+        with self._ground.locked(session_id, shared=True):
+            if look.is_unchanged():
+                return result
+            if isinstance(result, Found):
+                result.log.close()
+            return attempt(Look(self._ground, session_id))
+
+
+def as_session(found: Found, content: Content) -> Session:
+    """The snapshot that verified content stands for."""
+    opened = content.opened or Open(id="", store="", created_at="")
+    seal, state = found.sealed.seal, content.state
+    return Session(
+        id=found.head.session_id,
+        key=opened.key,
+        name=state.name,
+        project=state.project,
+        parent=opened.parent,
+        origin=opened.origin,
+        created_at=parse_time(seal.created_at),
+        updated_at=parse_time(seal.updated_at),
+        closed_at=None if state.closed_at is None else parse_time(state.closed_at),
+        rev=seal.rev,
+        entries=tuple(content.entries),
+        todos=state.todos,
+        config=state.config,
+        tags=state.tags,
+        provenance=seal.provenance,
+        size_bytes=found.sealed.end,
+        warnings=found.warnings,
+    )

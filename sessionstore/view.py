@@ -1,0 +1,142 @@
+"""What a store can be asked without changing it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+from sessionstore import portable, upkeep
+from sessionstore.config import Config
+from sessionstore.fs.project import ancestry
+from sessionstore.model import (
+    Inspection,
+    SearchHit,
+    Session,
+    SessionPage,
+    SessionSummary,
+    StoreStats,
+    VerifyResult,
+    check_id,
+)
+from sessionstore.sessions import Ground, Index, Reader, inspect
+from sessionstore.sessions.index import Filter
+
+Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+
+class StoreView:
+    """The questions to a store. Its users have a `SessionStore`, which says what holds for all methods.
+
+    Attributes:
+        config: The settings in force.
+        notices: What was worth telling when the store was opened.
+    """
+
+    def __init__(self, ground: Ground, *, notices: tuple[str, ...] = ()) -> None:
+        self.config: Config = ground.config
+        self.notices = notices
+        self._ground = ground
+        self._reader = Reader(ground)
+        self._index = Index(ground, self._reader)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._ground.store_id})"
+
+    @property
+    def store_id(self) -> str:
+        """Id of this store, bound by every signature in it."""
+        return self._ground.store_id
+
+    def close(self) -> None:
+        """Release the ledger and the directories. Calling it again does nothing."""
+        self._ground.close()
+
+    def load(self, id: str) -> Session:
+        """The session, verified to the last byte before any of it is decoded."""
+        return self._reader.load(id)
+
+    def entries(self, id: str, start: int = 0, limit: int | None = None) -> Iterator[dict[str, Any]]:
+        """Yield entries in order, each verified before it is decoded, in bounded memory.
+
+        Args:
+            id: Which session.
+            start: Index of the first; negative counts from the end.
+            limit: At most so many.
+
+        Raises:
+            InvalidSignatureError: When the reading comes to a damaged place; what was yielded before is good.
+        """
+        return self._reader.entries(id, start, limit)
+
+    def list(
+        self,
+        *,
+        project: Path | None = None,
+        tag: str | None = None,
+        search: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> SessionPage:
+        """One page of sessions, newest first, from signed rows. No file makes it fail: broken ones are shown.
+
+        Args:
+            project: Only sessions of this directory: the same device and inode, or the same path for sessions whose
+                project has no identity.
+            tag, search: Only with this tag; only with this text in id, name, key, tags or project.
+            limit: How many; None for all.
+            cursor: `next_cursor` of the page before.
+        """
+        return self._index.page(self._filter(project, tag, search), limit=limit, cursor=cursor)
+
+    def summary(self, id: str) -> SessionSummary:
+        """The session's line of the list."""
+        return self._index.summary(id)
+
+    def find(self, key: str) -> SessionSummary | None:
+        """The session with this external key, or None."""
+        head = self._index.find(key)
+        return None if head is None or head.state != "live" else self._index.summary(head.session_id)
+
+    def inside(self, path: Path) -> str | None:
+        """The recorded project directory that `path` is or lies in, the nearest one; None if there is none."""
+        return self._index.nearest_project(ancestry(path))
+
+    def search(self, text: str, *, limit: int | None = None) -> Iterator[SearchHit]:
+        """Yield the entries that hold `text`, whatever the case, in verified contents, newest session first."""
+        return upkeep.search(self._index, self._reader, text, limit=limit)
+
+    def stats(self) -> StoreStats:
+        """Counts and sums over the list."""
+        return self._index.stats(self.config.max_sessions)
+
+    def verify(self, id: str | None = None) -> Iterator[VerifyResult]:
+        """Yield what a whole check finds, for one session or for all of them, as it goes. Nothing found is raised."""
+        if id is not None:
+            return iter((upkeep.verify(self._reader, check_id(id)),))
+        return upkeep.verify_all(self._index, self._reader)
+
+    def inspect(self, id: str) -> Inspection:
+        """What stands in the session's file, whether it verifies or not, undecoded. Trust none of it."""
+        return inspect(self._ground, self._reader, id)
+
+    def export(self, id: str, *, passphrase: str | None = None) -> bytes:
+        """The session as one signed document; with a passphrase, one that another machine can check.
+
+        Raises:
+            InvalidValueError: The passphrase is shorter than 8 characters.
+        """
+        return portable.export(self._ground, self.load(id), passphrase=passphrase)
+
+    def _filter(self, project: Path | None, tag: str | None, search: str | None) -> Filter:
+        if project is None:
+            return Filter(tag=tag, search=search)
+        places = ancestry(project)
+        return Filter(place=places[0] if places else None, project=os.fsdecode(project), tag=tag, search=search)

@@ -1,0 +1,188 @@
+"""Settings to objects: the only room that knows every constructor.
+
+Opening, in this order, each step refusing what does not fit the one before: directories (owner, mode, no network file
+system under the state), key, ledger, binding of ledger and data directory, unsigned inventory.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from sessionstore.config import Config, load_config
+from sessionstore.errors import StoreMismatchError, StoreUnavailableError
+from sessionstore.fs import Directory, Locks
+from sessionstore.fs.mount import file_system_kind
+from sessionstore.keystore import FileKeyStore
+from sessionstore.ledger import Ledger
+from sessionstore.model import utc_now
+from sessionstore.sessions import Ground
+from sessionstore.start import Start
+from sessionstore.storage import Backend, FileBackend, MemoryBackend
+from sessionstore.store import SessionStore
+
+if TYPE_CHECKING:
+    from sessionstore.aio import AsyncSessionStore
+
+INIT_LOCK = "init"
+
+
+def open_store(
+    root: str | os.PathLike[str] | None = None,
+    *,
+    app: str = "sessionstore",
+    backend: Literal["file", "memory"] | None = None,
+    config: Config | None = None,
+    environ: Mapping[str, str] | None = None,
+    read_only: bool = False,
+) -> SessionStore:
+    """Open a store, making it if it is not there.
+
+    Args:
+        root: Directory that holds everything, as `root/data` and `root/state`; None for the user's own places of `app`.
+        app: Names those places; a tool that embeds this library gives its own name.
+        backend: `file` (the default), or `memory` for sessions that end with the store.
+        config: Taken as it is; None reads the environment and `config.toml`.
+        environ: In place of the process environment.
+        read_only: Make, change and repair nothing; list, show, verify and export work.
+
+    Raises:
+        ConfigError: A setting cannot be used.
+        KeyringError: The key is missing, unsafe or damaged.
+        LedgerMissingError, LedgerCorruptError: The record of what was saved is.
+        StoreMismatchError: The data directory is not the one that the ledger knows.
+        StoreUnavailableError, UnsafeFileError: The file system refused, or a directory is not safe.
+    """
+    if sys.platform == "win32":
+        raise StoreUnavailableError(reason="Windows is not supported yet", outcome="not_written")
+    if config is None:
+        environ = os.environ if environ is None else environ
+        config = load_config(root=root, app=app, environ=environ).config
+    with ExitStack() as opened:
+        if backend == "memory":
+            config = _in_memory(config, opened)
+        ground, notices = _open(config, opened, memory=backend == "memory", read_only=read_only)
+        store = SessionStore(ground, notices=notices)
+        opened.pop_all()  # the store closes everything from now on
+        return store
+
+
+def open_async_store(
+    root: str | os.PathLike[str] | None = None,
+    *,
+    app: str = "sessionstore",
+    backend: Literal["file", "memory"] | None = None,
+    config: Config | None = None,
+    environ: Mapping[str, str] | None = None,
+    read_only: bool = False,
+) -> AsyncSessionStore:
+    """The same store with awaited calls; use it with `async with`, which opens it off the event loop.
+
+    Args and errors: as `open_store`.
+    """
+    from sessionstore.aio import AsyncSessionStore
+
+    return AsyncSessionStore(
+        lambda: open_store(root, app=app, backend=backend, config=config, environ=environ, read_only=read_only)
+    )
+
+
+def claim_store(config: Config) -> str:
+    """Bind the ledger to the data directory that is there now, because a person said that they moved or restored it.
+
+    Returns:
+        The store id. Sessions stay as they are: a file that is older than its head is still a rollback.
+
+    Raises:
+        StoreMismatchError: The directory carries no store id that this ledger knows.
+        KeyringError, LedgerMissingError, LedgerCorruptError, StoreUnavailableError: As `open_store`.
+    """
+    with ExitStack() as opened:
+        places = _places(config, opened, memory=False, make=False)
+        with places.locks.hold(INIT_LOCK, timeout_s=config.lock_timeout_s):
+            keyring, store_id, _ = places.start.run(read_only=True)
+            with Ledger.open(places.state, keyring, store_id, timeout_s=config.lock_timeout_s) as ledger:
+                if ledger.binding(store_id) is None:
+                    raise StoreMismatchError(path=places.data.path, reason="this ledger does not know its store id")
+                ledger.bind(store_id, *places.data.identity)
+        return store_id
+
+
+def _open(config: Config, opened: ExitStack, *, memory: bool, read_only: bool) -> tuple[Ground, tuple[str, ...]]:
+    places = _places(config, opened, memory=memory, make=not read_only)
+    with places.locks.hold(INIT_LOCK, shared=read_only, timeout_s=config.lock_timeout_s):
+        keyring, store_id, notices = places.start.run(read_only=read_only)
+        if not read_only:
+            places.sessions.sweep()
+    ledger = Ledger.open(
+        places.state,
+        keyring,
+        store_id,
+        read_only=read_only,
+        timeout_s=config.lock_timeout_s,
+        sync_interval_s=config.sync_interval_s,
+    )
+    opened.callback(ledger.close)
+    _check_binding(ledger, store_id, places.data)
+    closing = opened.pop_all()
+    opened.callback(closing.close)
+    return Ground(store_id, keyring, ledger, places.backend, config, utc_now, read_only, closing.close), notices
+
+
+@dataclass(frozen=True)
+class _Places:
+    """The opened directories of a store, and what lives in them."""
+
+    state: Directory
+    data: Directory
+    sessions: Directory
+    locks: Locks
+    backend: Backend
+    start: Start
+
+
+def _places(config: Config, opened: ExitStack, *, memory: bool, make: bool) -> _Places:
+    state = opened.enter_context(Directory.open(config.state_dir, create=make, strict=True))
+    kind = file_system_kind(state.fd)
+    if kind.network:
+        raise StoreUnavailableError(
+            reason=f"the state directory lies on a network file system ({kind.name})",
+            outcome="not_written",
+            hint="set state_dir to a local directory; the data directory may stay where it is",
+        )
+    data = opened.enter_context(Directory.open(config.data_dir, create=make))
+    sessions = opened.enter_context(data.sub("sessions", create=make))
+    locks = Locks(opened.enter_context(state.sub("locks", create=make, strict=True)))
+    opened.callback(locks.close)
+    files = FileBackend(sessions, lambda: data.sub("quarantine", create=True), locks)
+    backend: Backend = MemoryBackend() if memory else files
+    salt = b"" if config.signing_salt is None else config.signing_salt.reveal()
+    start = Start(config, state, data, backend, FileKeyStore(state, salt))
+    return _Places(state, data, sessions, locks, backend, start)
+
+
+def _in_memory(config: Config, opened: ExitStack) -> Config:
+    """The same settings with a private state directory that is removed with the store."""
+    home = Path(tempfile.mkdtemp(prefix="sessionstore-")).resolve()
+    opened.callback(shutil.rmtree, home)
+    return msgspec.structs.replace(config, data_dir=home / "data", state_dir=home / "state")
+
+
+def _check_binding(ledger: Ledger, store_id: str, data: Directory) -> None:
+    """Refuse a data directory that the ledger knows under another id, or an id that belongs to another directory."""
+    path = data.path
+    device, inode = data.identity
+    binding = ledger.binding(store_id)
+    if binding is None:
+        raise StoreMismatchError(path=path, reason="this ledger does not know its store id")
+    if (binding.device, binding.inode) != (device, inode):
+        raise StoreMismatchError(path=path, reason="it is not the directory that was bound: a copy, or moved")

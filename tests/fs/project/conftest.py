@@ -1,0 +1,109 @@
+"""What the tests of the project directory share: another user, other kernels, mounts and sandboxes of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from sessionstore.fs.syscalls import Kernel
+
+# Each leaves with status 77 where the system does not allow it.
+OWN_MOUNTS = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def mount(what, where, kind=None, flags=0, data=None):
+    if libc.mount(what, where, kind, ctypes.c_ulong(flags), data):
+        print(os.strerror(ctypes.get_errno()))
+        sys.exit(77)
+if libc.unshare(0x20000):
+    print(os.strerror(ctypes.get_errno()))
+    sys.exit(77)
+mount(b"none", b"/", None, 0x44000)
+from sessionstore.fs import project
+"""
+
+# Every openat2 (call 437) is answered with the error number in argv[1].
+NO_OPENAT2 = """
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+rules = [(0x20, 0, 0, 0), (0x15, 0, 1, 437), (0x06, 0, 0, 0x50000 | int(sys.argv[1])), (0x06, 0, 0, 0x7FFF0000)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *rule) for rule in rules))
+program = struct.pack("@HP", len(rules), ctypes.addressof(code))
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, program, 0, 0):
+    print(os.strerror(ctypes.get_errno()))
+    sys.exit(77)
+from sessionstore.fs import project
+"""
+
+Run = Callable[..., list[str]]
+
+
+def run(script: str, *args: str | Path) -> list[str]:
+    """The lines that `script` prints in a process of its own; skips where it leaves with 77."""
+    done = subprocess.run([sys.executable, "-c", script, *args], capture_output=True, text=True)
+    if done.returncode == 77:
+        pytest.skip(f"this system does not let a test set up mounts or a sandbox of its own: {done.stdout.strip()}")
+    assert done.returncode == 0, done.stderr
+    lines: list[str] = done.stdout.splitlines()
+    return lines
+
+
+@pytest.fixture
+def with_own_mounts() -> Run:
+    """Runs a script that may `mount` without anybody else noticing, and has imported `project`."""
+    return lambda script, *args: run(OWN_MOUNTS + script, *args)
+
+
+@pytest.fixture
+def without_openat2() -> Run:
+    """Runs a script whose openat2 fails with the error number in its first argument."""
+    return lambda script, *args: run(NO_OPENAT2 + script, *args)
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A directory that every user can reach, unlike those of `tmp_path`."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name).resolve()
+
+
+@pytest.fixture
+def somebody() -> int:
+    """The id of a user who is neither root nor the one who runs the tests."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give directories away and act as another user; run the tests as root")
+    return 54321
+
+
+@pytest.fixture
+def acting_as() -> Callable[[int], AbstractContextManager[None]]:
+    """A context in which this process has the permissions of another user and none of root's."""
+
+    @contextmanager
+    def acting(uid: int) -> Iterator[None]:
+        gid, groups = os.getegid(), os.getgroups()
+        os.setgroups([])
+        os.setegid(uid)
+        os.seteuid(uid)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+            os.setegid(gid)
+            os.setgroups(groups)
+
+    return acting
+
+
+@pytest.fixture
+def windows() -> Kernel:
+    """A system that opens nothing relative to a descriptor."""
+    return Kernel(None, o_path=None, dir_fds=False)
