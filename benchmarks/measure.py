@@ -59,24 +59,17 @@ def store_in(directory: Path) -> Iterator[SessionStore]:
 
 def turn(number: int) -> dict[str, Any]:
     """An entry of about 2 KB with the shape of an agent's turn: text, a tool call, its result, counts."""
-    text = (
-        f'Turn {number}: the test fails because "expires_at" is naïve.\nI compare it in UTC and run the suite again.\n'
-    )
-    listing = "".join(
-        f"tests/test_login.py:{line}: assert token.expires_at > now()  # line {line}\n" for line in range(9)
-    )
+    text = f'Turn {number}: it fails because "expires_at" is naïve.\nI compare it in UTC and run the suite again.\n'
+    found = "assert token.expires_at > now()  # naïve and aware\n"
+    listing = "".join(f"tests/test_login.py:{line}: {found}" for line in range(14))
+    call = {"command": "pytest -q", "cwd": "."}
     return {
         "id": f"msg_{number:012d}",
         "role": "assistant",
         "timestamp": "2026-01-31T12:00:00.000000Z",
         "content": [
             {"type": "text", "text": text * 4},
-            {
-                "type": "tool_use",
-                "id": f"toolu_{number}",
-                "name": "bash",
-                "input": {"command": "pytest -q", "cwd": "."},
-            },
+            {"type": "tool_use", "id": f"toolu_{number}", "name": "bash", "input": call},
             {"type": "tool_result", "tool_use_id": f"toolu_{number}", "content": listing, "is_error": False},
         ],
         "usage": {"input_tokens": 11855 + number, "output_tokens": 81, "cache_read": 0, "total": 11936 + number},

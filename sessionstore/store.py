@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from sessionstore import portable, upkeep
@@ -114,7 +115,8 @@ class SessionStore(StoreView):
             origin=origin,
             provenance=provenance,
         )
-        return self.load(session_id)
+        session = self.load(session_id)
+        return msgspec.structs.replace(session, warnings=session.warnings + self._index.room_left())
 
     def get_or_create(self, key: str, **create_args: Any) -> Session:
         """The session with this key, made with `create_args` if there is none. Callers at the same moment get the same.

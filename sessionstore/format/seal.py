@@ -140,7 +140,7 @@ class Sealer:
         signature = f"ss2.{key.key_id}.{self._tag(key, content).hex()}"
         line = content + b',"signature":"' + signature.encode() + b'"}\n'
         if len(line) > MAX_SEAL_BYTES:
-            raise TooLargeError(what="seal", size_bytes=len(line), limit_bytes=MAX_SEAL_BYTES, setting="fixed")
+            raise TooLargeError(what="seal", size_bytes=len(line), limit_bytes=MAX_SEAL_BYTES, setting="")
         return Sealed(seal, signature, line)
 
     def verify_line(self, line: bytes) -> Sealed:

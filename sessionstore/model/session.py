@@ -17,7 +17,7 @@ class LoadWarning(msgspec.Struct, frozen=True):
     """Something a caller should know about a session that is good all the same.
 
     Attributes:
-        code: `uncommitted_tail`, `several_links` or `loose_mode`.
+        code: `uncommitted_tail`, `several_links`, `loose_mode` or `session_limit_near`.
         text: The same for people.
     """
 
