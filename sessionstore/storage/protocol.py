@@ -67,6 +67,14 @@ class Log(Protocol):
         """
         ...
 
+    def cut(self, offset: int) -> None:
+        """Drop every byte from `offset` on, durably.
+
+        Raises:
+            StoreUnavailableError: `not_written`: nothing was dropped. `unknown`: the sync failed, as in `append`.
+        """
+        ...
+
     def close(self) -> None:
         """Release the log. Calling it again does nothing."""
         ...
