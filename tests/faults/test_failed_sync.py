@@ -52,12 +52,26 @@ class TestAppend:
         told = faulty(
             "backend.write('a', [b'old'], replace=False)\n"
             "log = backend.open('a', writable=True)\n"
-            "fault('pwrite', errno.ENOSPC); fault('ftruncate', errno.EIO)\n"
-            "tell(refusal(lambda: log.append(3, [b'new'])))\n"
+            "def chunks():\n"
+            "    yield b'x' * 2_000_000\n"
+            "    fault('pwrite', errno.ENOSPC); fault('ftruncate', errno.EIO)\n"
+            "    yield b'y' * 2_000_000\n"
+            "tell(refusal(lambda: log.append(3, chunks())))\n"
             "fault('pwrite', ''); fault('ftruncate', '')\n"
             "tell(refusal(lambda: log.append(3, [b'new']))[2])\n"
         )
         assert told == [[UNAVAILABLE, "unknown", BROKEN], "a: an earlier write failed, open it again"]
+
+    def test_a_write_that_fails_at_once_leaves_nothing_to_take_back(self, faulty: Child) -> None:
+        told = faulty(
+            "backend.write('a', [b'old'], replace=False)\n"
+            "log = backend.open('a', writable=True)\n"
+            "before = log.stamp()\n"
+            "fault('pwrite', errno.ENOSPC); fault('ftruncate', errno.EIO)\n"
+            "tell(refusal(lambda: log.append(3, [b'new']))[1])\n"
+            "tell(log.stamp() == before)\n"
+        )
+        assert told == ["not_written", True]
 
     def test_writes_that_take_a_few_bytes_at_a_time_are_continued(self, faulty: Child) -> None:
         told = faulty(
