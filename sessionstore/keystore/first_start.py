@@ -1,7 +1,7 @@
 """Where the keyring comes from when a store is opened: loaded, finished after a kill, or made once and never again.
 
-A new key beside data signed with a lost one would make every session look forged, so the order is fixed. Under the state
-lock, which the caller holds:
+A new key beside data signed with a lost one would make every session look forged, so the order is fixed. Under the
+state lock, which the caller holds:
 
 1. There is a keyring: use it.
 2. There is a ledger: a kill can only have come between the last two steps of 4. If a pending keyring fits the ledger,
