@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import subprocess
@@ -161,6 +162,8 @@ class TestReadOnly:
         for write in writes:
             with pytest.raises(StoreUnavailableError, match="opened read-only"):
                 write()
+        with pytest.raises(StoreUnavailableError, match="cannot be written"):
+            reader._database.read("DELETE FROM heads")
         assert reader.heads() == [make_head()]
 
     def test_it_leaves_the_directory_as_it_was(
@@ -285,11 +288,13 @@ class TestThreads:
     def test_threads_that_race_lose_no_commit(self, ledger: Ledger, make_head: MakeHead) -> None:
         ledger.commit(make_head(), old=None)
         failures: list[BaseException] = []
+        numbers = itertools.count(2)
 
         def work() -> None:
             try:
-                for _ in range(25):
+                for turn in range(25):
                     bump(ledger, make_head().session_id)
+                    ledger.commit(make_head(next(numbers)), old=None, durable=turn == 0)
             except BaseException as exc:
                 failures.append(exc)
 
@@ -299,7 +304,9 @@ class TestThreads:
         for thread in threads:
             thread.join()
         assert failures == []
-        assert ledger.heads()[0].rev == 101
+        assert ledger.heads(newest_first=False)[0].rev == 101
+        assert ledger.count() == 101
+        ledger.check()
 
 
 def bump(ledger: Ledger, session_id: str) -> None:

@@ -177,8 +177,9 @@ class TestCreate:
     def test_what_a_killed_start_left_is_removed(
         self, state: Directory, keyring: Keyring, store_id: str, folder: Path
     ) -> None:
-        for suffix in ("", "-wal", "-shm", "-journal"):
+        for suffix in ("", "-wal", "-journal"):
             (folder / f"ledger.db.new{suffix}").write_bytes(b"half")
+        (folder / "ledger.db.new-shm").symlink_to("elsewhere")
         with Ledger.create(state, keyring, store_id) as new:
             assert new.stores() == ()
         assert [path.name for path in folder.iterdir()] == ["ledger.db.new"]
