@@ -9,6 +9,7 @@ import pytest
 
 from sessionstore.fs import Directory
 from sessionstore.keystore import FileKeyStore
+from sessionstore.signing import Keyring
 
 
 @pytest.fixture
@@ -26,3 +27,17 @@ def folder(state: Directory) -> Path:
 @pytest.fixture
 def keys(state: Directory) -> FileKeyStore:
     return FileKeyStore(state)
+
+
+@pytest.fixture
+def keyring(keys: FileKeyStore) -> Keyring:
+    """A keyring that lies in the state directory."""
+    keyring = keys.fresh("2026-01-31T12:00:00.000000Z")
+    keys.prepare(keyring)
+    keys.promote()
+    return keyring
+
+
+@pytest.fixture
+def file(keyring: Keyring, folder: Path) -> Path:
+    return folder / "keyring"
