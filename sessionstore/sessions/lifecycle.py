@@ -20,9 +20,11 @@ from sessionstore.errors import (
     AlreadyExistsError,
     ConflictError,
     InvalidValueError,
+    KeyringError,
     SessionLimitError,
     SessionNotFoundError,
     StoreUnavailableError,
+    TooLargeError,
     VerificationError,
 )
 from sessionstore.format.lines import (
@@ -193,6 +195,8 @@ class Lifecycle:
                     finished += self._finish_one(head.session_id)
             except StoreUnavailableError:
                 continue  # its maker is alive and holds the lock
+            except (VerificationError, KeyringError, TooLargeError):
+                continue  # something else stands under its name: that must not keep every other session closed
         return finished
 
     def settle(self, session_id: str) -> None:
