@@ -23,7 +23,7 @@ import msgspec
 from sessionstore.errors import InvalidSignatureError, InvalidValueError, MalformedError, UnknownKeyError
 from sessionstore.format.lines import State
 from sessionstore.format.strict import parse_json
-from sessionstore.model import ProjectRecord, Session, Todo, check_id, check_name, check_tags, format_time
+from sessionstore.model import ProjectRecord, Session, Todo, check_id, check_name, check_tags, format_time, parse_time
 from sessionstore.sessions import Ground, Lifecycle, Reader
 from sessionstore.signing import PASSPHRASE_KEY_ID, SALT_BYTES, MacKey, TagMismatch, passphrase_key
 
@@ -133,7 +133,7 @@ def import_document(
         config=document.config,
         todos=document.todos,
         project=None if document.project is None else ProjectRecord(path=document.project, given_path=document.project),
-        closed_at=document.closed_at,
+        closed_at=None if document.closed_at is None else _time(document.closed_at),
     )
     return lifecycle.create(
         state,
@@ -176,6 +176,13 @@ def _key_of(ground: Ground, key_id: str, salt: bytes | None, passphrase: str | N
         if key_id == PASSPHRASE_KEY_ID:
             raise UnknownKeyError(key_id=key_id, hint="this document was sealed with a passphrase; give it") from None
         raise
+
+
+def _time(text: str) -> str:
+    try:
+        return format_time(parse_time(text))
+    except (ValueError, OverflowError):
+        raise MalformedError(session_id="", reason="export document: a time that is none") from None
 
 
 def _decode(content: bytes) -> Document:

@@ -7,7 +7,7 @@ lines (U+2028 and its kin are ordinary text). Reading assumes bytes that a seal 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -93,8 +93,12 @@ _decode_state = msgspec.json.Decoder(StateChange).decode
 
 
 def open_line(value: Open) -> bytes:
-    """The first line of a session file, with its line end."""
-    return OPEN + _encode(value) + b"}\n"
+    """The first line of a session file, with its line end.
+
+    Raises:
+        MalformedError: A member is not what it must be.
+    """
+    return OPEN + _encoded("open", value, _decode_open) + b"}\n"
 
 
 def entry_line(entry: dict[str, Any], *, max_bytes: int) -> bytes:
@@ -110,16 +114,27 @@ def state_line(change: StateChange, *, max_bytes: int) -> bytes:
     """One state change as a line, with its line end.
 
     Raises:
-        MalformedError, TooDeepError, TooLargeError: The config holds what cannot be kept, or the line is over
+        MalformedError, TooDeepError, TooLargeError: Config or todos hold what cannot be kept, or the line is over
             `max_bytes`.
     """
     if change.config is not UNSET:
         encode_object(change.config, max_bytes=max_bytes, what="config")
-    encoded = _encode(change)
+    encoded = _encoded("state", change, _decode_state)
     if len(encoded) > max_bytes:
         raise TooLargeError(what="state", size_bytes=len(encoded), limit_bytes=max_bytes, setting="max_entry_bytes")
-    _decode_state(encoded)
     return STATE + encoded + b"}\n"
+
+
+def _encoded(what: str, value: msgspec.Struct, decode: Callable[[bytes], object]) -> bytes:
+    """`value` as JSON that `decode` takes back: a struct that was built with other types encodes without complaint."""
+    try:
+        encoded = _encode(value)
+        decode(encoded)
+    except UnicodeEncodeError:
+        raise MalformedError(session_id="", reason=f"{what}: half a surrogate pair is not text") from None
+    except (msgspec.MsgspecError, TypeError, OverflowError) as exc:
+        raise MalformedError(session_id="", reason=f"{what}: {exc}") from None
+    return encoded
 
 
 def read_lines(body: bytes) -> Iterator[bytes]:

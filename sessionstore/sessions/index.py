@@ -195,7 +195,7 @@ class Index:
             return self._remembered[1]
         states = self._ground.ledger.ids()
         scanned = dict(self._ground.backend.scan()) if stamps is None else stamps
-        odd = ((name, stamp) for name, stamp in scanned.items() if not _is_known(name, states))
+        odd = ((name, stamp) for name, stamp in scanned.items() if not _is_known(name, stamp, states))
         found = tuple(sorted((self._stranger(name, stamp, states) for name, stamp in odd), key=lambda line: line.name))
         self._remembered = ((names, rows), found)
         return found
@@ -225,11 +225,12 @@ class Index:
         return Unreadable(stem, "legacy", "an unsigned file of format version 1, listed and left alone")
 
 
-def _is_known(name: str, states: Mapping[str, str]) -> bool:
+def _is_known(name: str, stamp: Stamp | None, states: Mapping[str, str]) -> bool:
     """Whether a name needs no line of its own: a session's log, one that is coming or going, or no session file."""
     stem, _, suffix = name.rpartition(".")
     if suffix == "jsonl":
-        return states.get(stem) in ("live", "creating", "deleting")
+        state = states.get(stem)
+        return state == "live" or (state in ("creating", "deleting") and stamp is not None)
     return suffix != "json"
 
 
