@@ -155,7 +155,11 @@ class Lifecycle:
             return head.rev
 
     def compact(self, session_id: str) -> bool:
-        """Rewrite the session if its seals are over a third of it and over 1 MiB; whether that was done."""
+        """Rewrite the session if its seals are over a third of it and over 1 MiB; whether that was done.
+
+        Raises:
+            ConflictError: It was saved meanwhile; there is no harm in trying again.
+        """
         found = self._reader.settled(session_id)
         with closing(found.log):
             seals = sum(len(segment.sealed.line) for segment in self._reader.segments(found))
@@ -171,6 +175,7 @@ class Lifecycle:
 
         Raises:
             ConflictError: The session is not at `expected_rev`.
+            VerificationError: `expected_rev` was given, and there is no telling.
         """
         check_id(session_id)
         self._refuse_read_only()
@@ -179,28 +184,35 @@ class Lifecycle:
             if head is None or head.state == "deleted":
                 self._reader.find(session_id).log.close()  # says what stands there, if anything
                 raise SessionNotFoundError
-            if expected_rev is not None and expected_rev != head.rev:
-                raise ConflictError(session_id=session_id, expected=expected_rev, found=head.rev)
+            if expected_rev is not None:
+                # Of the log: its last save may be acknowledged by nobody yet, and still be the newest.
+                found = self._reader.find(session_id)
+                found.log.close()
+                if expected_rev != found.sealed.seal.rev:
+                    raise ConflictError(session_id=session_id, expected=expected_rev, found=found.sealed.seal.rev)
             self._remove(head)
 
     def finish(self) -> int:
         """Finish what dead processes left half made or half deleted; return how many.
 
-        A session whose lock is held belongs to a living process and is left alone.
+        A session whose lock is held belongs to a living process and is left alone. So is one that is not what its maker
+        wrote: it must not keep the store from opening, and the list shows it.
         """
         finished = 0
         for head in list(self._ground.ledger.heads(states=("creating", "deleting"))):
             try:
                 with self._ground.backend.lock(head.session_id, "write", timeout_s=0):
                     finished += self._finish_one(head.session_id)
-            except StoreUnavailableError:
-                continue  # its maker is alive and holds the lock
-            except (VerificationError, KeyringError, TooLargeError):
-                continue  # something else stands under its name: that must not keep every other session closed
+            except (StoreUnavailableError, VerificationError, KeyringError, TooLargeError):
+                continue
         return finished
 
     def settle(self, session_id: str) -> None:
-        """Wait for whoever is creating this session, and finish it if its maker is dead."""
+        """Wait for whoever is creating this session, and finish it if its maker is dead.
+
+        Raises:
+            VerificationError, KeyringError, TooLargeError: What its maker left cannot be used.
+        """
         with self._ground.locked(session_id):
             self._finish_one(session_id)
 
@@ -215,13 +227,10 @@ class Lifecycle:
         if self._ground.backend.stamp(file_name(session_id)) is None:
             ledger.commit(_tombstone(head), old=head, durable=True)
             return 1
-        try:
-            found = self._reader.find(session_id)
-            with closing(found.log):
-                self._reader.verify(found)
-                ledger.commit(head_after(head, found.sealed, found.stamp), old=head, durable=True)
-        except VerificationError:
-            return 0  # not ours to decide: it is listed with its error
+        found = self._reader.find(session_id)
+        with closing(found.log):
+            self._reader.verify(found)
+            ledger.commit(head_after(head, found.sealed, found.stamp), old=head, durable=True)
         return 1
 
     def _remove(self, head: Head) -> None:
