@@ -127,7 +127,7 @@ class Heads:
         sql = _ALL.format(states=_marks(states))
         for session_id, state, key_id, payload, mac in self._database.read(sql, (self._store_id, *states)):
             head = opened(session_id, key_id, payload, mac)
-            if head.state != state or head.session_id != session_id:
+            if head.state != state:
                 raise self._disagree()
             found.append(head)
         return found
@@ -135,7 +135,7 @@ class Heads:
     def _open(self, row: tuple[Any, ...]) -> Head:
         session_id, state, updated_at, ext_key, key_id, payload, mac = row
         head = self._seal.open(session_id, key_id, payload, mac)
-        if (head.session_id, head.state, head.updated_at, head.taken_key) != (session_id, state, updated_at, ext_key):
+        if (head.state, head.updated_at, head.taken_key) != (state, updated_at, ext_key):
             raise self._disagree()
         return head
 

@@ -10,7 +10,7 @@ The contract:
 * `write` is atomic: a reader sees the old bytes or the new ones, also after a crash, never a part.
 * A missing name is None (`open`) or nothing (`delete`), never an error.
 * `scan` gives names in no particular order.
-* Every failure leaves as `StoreUnavailableError`, `UnsafeFileError`, `AlreadyExistsError` or `TooLargeError`.
+* Every failure leaves as `StoreUnavailableError`, `UnsafeFileError`, `AlreadyExistsError` or `InvalidValueError` (a name).
 
 All objects here may be used from several threads; the locks order them.
 """

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 BEGIN = """
-import ctypes, errno, json, os, signal, sys
+import ctypes, errno, json, os, resource, signal, sys
 from sessionstore.errors import SessionStoreError
 from sessionstore.fs import Directory, Locks
 from sessionstore.storage import FileBackend
@@ -51,6 +51,13 @@ def left():
     return sorted(name for name in os.listdir(directory.fd) if name != ".gitignore")
 """
 
+# Whatever else the process has to do before it ends, it is not what is tested.
+END = """
+for name in [name for name in os.environ if name.startswith("FAULT_")]:
+    del os.environ[name]
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.getrlimit(resource.RLIMIT_FSIZE)[1],) * 2)
+"""
+
 Child = Callable[..., list[Any]]
 
 
@@ -63,12 +70,18 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def child(home: Path) -> Child:
-    """Runs code behind `BEGIN` in a process of its own and gives every value that it told, in one list."""
+    """Runs code between `BEGIN` and `END` in a process of its own; gives every value that it told, in one list."""
 
-    def run(code: str, *args: object, environment: dict[str, str] | None = None) -> list[Any]:
-        command = [sys.executable, "-c", BEGIN + code, str(home), *map(str, args)]
+    def run(
+        code: str, *args: object, environ: dict[str, str] | None = None, more: dict[str, str] | None = None
+    ) -> list[Any]:
+        command = [sys.executable, "-c", BEGIN + code + END, str(home), *map(str, args)]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=120, env={**os.environ, **(environment or {})}
+            command,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**(os.environ if environ is None else environ), **(more or {})},
         )
         assert (done.returncode, done.stderr) == (0, "")
         return [value for line in done.stdout.splitlines() for value in json.loads(line)]
@@ -95,7 +108,7 @@ def faulty(child: Child, library: Path) -> Child:
     """The same as `child`, where `fault(call, errno)` works."""
 
     def run(code: str, *args: object) -> list[Any]:
-        return child(code, *args, environment={"LD_PRELOAD": str(library)})
+        return child(code, *args, more={"LD_PRELOAD": str(library)})
 
     return run
 

@@ -83,6 +83,16 @@ class TestAppend:
         assert told == ["0123456789" * 5 + "abcdefghij" * 5 + "!"]
 
 
+class TestNewDirectory:
+    def test_one_whose_name_could_not_be_synced_is_unknown_and_can_be_made_again(self, faulty: Child) -> None:
+        told = faulty(
+            "at('mkdir', 'c_return', lambda: fault('fsync', errno.EIO))\n"
+            "tell(refusal(lambda: Directory.open(home + '/new', create=True)))\n"
+            "fault('fsync', ''); Directory.open(home + '/new', create=True).create('a', b'')\n"
+        )
+        assert told == [[UNAVAILABLE, "unknown", "new: the disk failed (input/output error)"]]
+
+
 class TestNewFile:
     @pytest.mark.parametrize("replace", [False, True])
     def test_what_could_not_be_synced_gets_no_name(self, faulty: Child, replace: bool) -> None:

@@ -63,7 +63,6 @@ class TestFullDisk:
 class TestFileSizeLimit:
     def test_an_append_over_the_limit_is_taken_back_and_a_shorter_one_fits(self, child: Child, home: Path) -> None:
         told = child(
-            "import resource\n"
             "backend.write('a', [b'old\\n'], replace=False)\n"
             "log = backend.open('a', writable=True)\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))\n"

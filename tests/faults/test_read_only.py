@@ -53,7 +53,7 @@ class TestReadOnlyDisk:
 
 class TestReadOnlyDirectory:
     def test_a_directory_without_write_permission_does_the_same(
-        self, child: Callable[..., list[object]], tmp_path: Path
+        self, child: Callable[..., list[object]], tmp_path: Path, unmeasured: dict[str, str]
     ) -> None:
         if os.geteuid() == 0:
             try:
@@ -72,7 +72,8 @@ class TestReadOnlyDirectory:
             "tell(refusal(lambda: backend.lock('id', 'write', timeout_s=0).__enter__()))\n"
             "with backend.lock('id', 'write', shared=True, timeout_s=0): tell('granted')\n"
             "os.fchmod(directory.fd, 0o700)\n"
-            "tell(left())\n"
+            "tell(left())\n",
+            environ=unmeasured,
         )
         assert told == [
             "old",

@@ -30,9 +30,9 @@ def directory(home: Path) -> Iterator[Directory]:
 def child() -> Callable[..., str]:
     """Runs Python code in a process of its own, which must end well; gives what it printed."""
 
-    def run(code: str, *args: object) -> str:
+    def run(code: str, *args: object, environ: dict[str, str] | None = None) -> str:
         command = [sys.executable, "-W", "error", "-c", code, *map(str, args)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environ)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

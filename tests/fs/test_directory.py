@@ -86,7 +86,8 @@ class TestWriting:
         finally:
             os.umask(old)
         assert (home / "a").read_bytes() == b"1" + b"2" * 600_000
-        assert status == directory.stat("a")
+        now = directory.stat("a")
+        assert now is not None and (now.st_ino, now.st_ctime_ns) == (status.st_ino, status.st_ctime_ns)
         assert mode(home / "a") == 0o600
         assert directory.names() == ["a"]
 
@@ -197,6 +198,12 @@ class TestSweeping:
             sys.setprofile(None)
         assert swept == [1]
         assert directory.read("a", 10) == b"new"
+
+    def test_another_users_file_is_not_swept(
+        self, directory: Directory, home: Path, give_away: Callable[[Path], None]
+    ) -> None:
+        give_away(put(home / ".sessionstore-1-0123456789abcdef.tmp"))
+        assert directory.sweep() == 0
 
     def test_what_only_looks_like_ours_is_left_alone(self, directory: Directory, home: Path, tmp_path: Path) -> None:
         name = ".sessionstore-1-0123456789abcdef.tmp"

@@ -223,6 +223,32 @@ class TestDescriptors:
         locks.close()
         assert open_locks(home) == 0
 
+    def test_a_lock_file_dropped_between_the_look_and_the_mutex_is_opened_again(
+        self, directory: Directory, home: Path
+    ) -> None:
+        locks = Locks(directory, keep_open=1)
+        with locks.hold("a", timeout_s=0):
+            pass
+        made: list[str] = []
+
+        def hook(frame: object, event: str, arg: object) -> None:
+            if event == "c_call" and getattr(arg, "__name__", "") == "acquire" and not made:
+                made.append("b")
+                with locks.hold("b", timeout_s=0):
+                    pass
+
+        sys.setprofile(hook)
+        try:
+            with locks.hold("a", timeout_s=0):
+                sys.setprofile(None)
+                assert made == ["b"]
+                assert not is_free(directory)
+        finally:
+            sys.setprofile(None)
+        assert open_locks(home) == 1
+        locks.close()
+        assert open_locks(home) == 0
+
     def test_a_warm_lock_opens_nothing(self, locks: Locks) -> None:
         used: list[str] = []
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sessionstore.errors import StoreUnavailableError
-from sessionstore.fs.mount import FileSystemKind, _magic, file_system_kind, kind_named, kind_of_magic, kind_of_mount
+from sessionstore.fs.mount import FileSystemKind, _typed_as, file_system_kind, kind_named, kind_of_magic, kind_of_mount
 
 TABLE = (
     b"22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
@@ -65,7 +65,7 @@ class TestThisMachine:
         fd = os.open("/proc", os.O_RDONLY)
         try:
             assert file_system_kind(fd) == FileSystemKind("proc", False)
-            assert kind_of_magic(_magic(fd)) == "proc"
+            assert _typed_as(fd) == "proc"
         finally:
             os.close(fd)
 

@@ -23,7 +23,12 @@ class TestMaking:
     @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
     @pytest.mark.parametrize("user", ["whoever runs this", "nobody"])
     def test_everything_made_is_private_whatever_the_umask(
-        self, request: pytest.FixtureRequest, child: Callable[..., str], umask: int, user: str
+        self,
+        request: pytest.FixtureRequest,
+        child: Callable[..., str],
+        unmeasured: dict[str, str],
+        umask: int,
+        user: str,
     ) -> None:
         if user == "nobody" and os.geteuid() == 0:
             request.getfixturevalue("several_users")
@@ -44,7 +49,7 @@ class TestMaking:
             "finally:\n"
             "    shutil.rmtree(base)\n"
         )
-        assert child(code, umask, user).split() == ["0o700"] * 4 + ["0o600"] * 2
+        assert child(code, umask, user, environ=unmeasured).split() == ["0o700"] * 4 + ["0o600"] * 2
 
     def test_a_directory_we_make_keeps_itself_out_of_git_and_its_parents_are_left_alone(self, tmp_path: Path) -> None:
         with Directory.open(tmp_path / "parent" / "ours", create=True) as ours:
@@ -85,7 +90,9 @@ class TestMaking:
         assert len(answers) == 1
 
     @pytest.mark.usefixtures("several_users")
-    def test_a_parent_that_may_be_searched_but_not_read_is_enough(self, child: Callable[..., str]) -> None:
+    def test_a_parent_that_may_be_searched_but_not_read_is_enough(
+        self, child: Callable[..., str], unmeasured: dict[str, str]
+    ) -> None:
         code = (
             "import os, shutil, tempfile; from sessionstore.fs import Directory\n"
             "import ctypes\n"
@@ -97,7 +104,7 @@ class TestMaking:
             "    os._exit(7)\n"
             "print(os.waitstatus_to_exitcode(os.wait()[1])); shutil.rmtree(base)\n"
         )
-        assert child(code) == "7"
+        assert child(code, environ=unmeasured) == "7"
 
 
 class TestJudging:

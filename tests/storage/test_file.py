@@ -156,6 +156,15 @@ class TestScan:
             place.backend.delete(f"{number}")
         assert {first} <= {first, *(name for name, _ in scan)} <= {f"{number}" for number in range(50)}
 
+    def test_the_names_have_a_token_once_their_last_change_is_settled(self, place: Place) -> None:
+        place.backend.write(NAME, [b"x"], replace=False)
+        assert place.backend.names_token() is None
+        os.utime(place.sessions, ns=(0, 0))
+        token = place.backend.names_token()
+        assert token is not None and token == place.backend.names_token()
+        place.backend.delete(NAME)
+        assert place.backend.names_token() != token
+
 
 class TestLock:
     def test_there_is_one_lock_file_per_session_and_kind_among_the_locks(self, place: Place) -> None:
