@@ -187,13 +187,6 @@ def _key_of(ground: Ground, key_id: str, salt: bytes | None, passphrase: str | N
         raise
 
 
-def _time(text: str) -> str:
-    try:
-        return format_time(parse_time(text))
-    except (ValueError, OverflowError):
-        raise MalformedError(session_id="", reason="export document: a time that is none") from None
-
-
 def _decode(content: bytes) -> Document:
     value = parse_json(content)
     try:

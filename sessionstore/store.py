@@ -278,15 +278,8 @@ class SessionStore(StoreView):
         Raises:
             InvalidValueError: Neither is given, or one is negative.
         """
-        return upkeep.clean_up(
-            self._ground,
-            self._index,
-            self._reader,
-            self._lifecycle,
-            older_than=older_than,
-            keep_last=keep_last,
-            dry_run=dry_run,
-        )
+        parts = (self._ground, self._index, self._reader, self._lifecycle)
+        return upkeep.clean_up(*parts, older_than=older_than, keep_last=keep_last, dry_run=dry_run)
 
 
 def _same(given: object, stored: object) -> bool:

@@ -39,9 +39,7 @@ def rechained(data: bytes, *, all_of_them: bool = False) -> bytes:
 class TestRecomputedChain:
     @pytest.mark.parametrize("turn", [0, 1, 2])
     @pytest.mark.parametrize("all_of_them", [False, True])
-    def test_a_forged_entry_with_every_later_chain_made_to_fit(
-        self, victim: Any, turn: int, all_of_them: bool
-    ) -> None:
+    def test_a_forged_entry_with_every_later_chain_made_to_fit(self, victim: Any, turn: int, all_of_them: bool) -> None:
         forged = rechained(victim.good.replace(b"turn %d" % turn, b"forged"), all_of_them=all_of_them)
         assert len(forged) == len(victim.good) and b"forged" in forged
         victim.put(forged)
