@@ -19,7 +19,9 @@ from sessionstore.cli.present import count_text
     examples=["sessionstore demo"],
     meanings={exits.FAILED: "a step did not end as promised"},
 )
-@click.option("--keep", metavar="DIR", type=click.Path(), help="Use the new directory DIR and leave it. Default: removed.")
+@click.option(
+    "--keep", metavar="DIR", type=click.Path(), help="Use the new directory DIR and leave it. Default: removed."
+)
 def command(invocation: Invocation, keep: str | None) -> int | None:
     """Watch sessions being imported, saved, verified and refused after somebody changed them.
 

@@ -98,7 +98,9 @@ def _import(store: SessionStore, format_name: str) -> tuple[str, Step]:
 
 def _list(store: SessionStore) -> Step:
     page = store.list()
-    lines = [f"{listed.id[:8]}  {count_text(listed.entries, 'entry', 'entries')}  {listed.name}" for listed in page.sessions]
+    lines = [
+        f"{listed.id[:8]}  {count_text(listed.entries, 'entry', 'entries')}  {listed.name}" for listed in page.sessions
+    ]
     return Step("List the sessions, newest first", len(page.sessions) == 3 and not page.unreadable, tuple(lines))
 
 

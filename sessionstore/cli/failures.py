@@ -104,6 +104,9 @@ def describe(exc: BaseException, prog: str) -> Failure:
         return Failure("declined", exc.message)
     if isinstance(exc, click.ClickException):
         return Failure("usage", _plain(exc.format_message()))
+    if isinstance(exc, OSError) and exc.filename is None:
+        # The library's rooms let no OSError out, so this is click printing a help text.
+        exc = output.OutputError(exc)
     if isinstance(exc, output.OutputError):
         return Failure("output", str(exc), "the result is not complete; give it another place")
     detail = f"{type(exc).__name__}: {exc}".rstrip(": ")
