@@ -25,8 +25,8 @@ from sessionstore.cli.present import count_text
 def command(invocation: Invocation, keep: str | None) -> int | None:
     """Watch sessions being imported, saved, verified and refused after somebody changed them.
 
-    Nothing to prepare, no network. It happens in a temporary directory that is removed at the end; your own sessions and
-    settings are neither used nor touched.
+    Nothing to prepare, no network. It happens in a temporary directory that is removed at the end; your own sessions
+    and settings are neither used nor touched.
     """
     if keep is not None:
         home = Path(keep).absolute()

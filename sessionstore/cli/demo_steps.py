@@ -1,13 +1,14 @@
 """What `sessionstore demo` does, one step after the other, in a store of its own.
 
-Everything is real: the packaged transcripts are imported, turns are saved, files are changed on disk as an attacker would
-change them, and the store is asked for the session again. A step is right if what the store promises is what happened.
+Everything is real: the packaged transcripts are imported, turns are saved, files are changed on disk as an attacker
+would change them, and the store is asked for the session again. A step is right if what happened is what the store
+promises.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 

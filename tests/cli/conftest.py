@@ -110,7 +110,7 @@ class Screen(NamedTuple):
 
 @pytest.fixture
 def terminal(home: Path) -> Callable[..., Screen]:
-    """Run a child whose stdin, stdout and stderr are one terminal; `answer` is typed once something ends in `waits_for`."""
+    """Run a child whose stdin, stdout and stderr are one terminal; `answer` is typed once it ends in `waits_for`."""
 
     def run(
         *arguments: str,
