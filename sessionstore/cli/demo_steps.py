@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from sessionstore.cli.present import count_text, size_text
+from sessionstore.cli.transcripts import take_in
 
 if TYPE_CHECKING:
     from sessionstore.store import SessionStore
@@ -79,13 +80,7 @@ def _import(store: SessionStore, format_name: str) -> tuple[str, Step]:
 
     data = demo_transcript(format_name)
     transcript = read_transcript(data, format="auto", max_bytes=len(data))
-    session = store.import_transcript(
-        title=transcript.title,
-        project=transcript.project,
-        origin=transcript.source_id,
-        config=transcript.config,
-        entries=transcript.entries,
-    )
+    session = take_in(store, transcript, transcript.entries)
     report = transcript.report
     kept = sum(report.preserved.values())
     lines = (

@@ -13,6 +13,7 @@ from sessionstore.cli.failures import Failure, describe
 from sessionstore.cli.invocation import Invocation
 from sessionstore.cli.present import count_text
 from sessionstore.cli.progress import progress
+from sessionstore.cli.transcripts import take_in
 
 if TYPE_CHECKING:
     from sessionstore.importers import ImportReport
@@ -117,13 +118,7 @@ class _Importer:
 
         reader = open_transcript(file, format=self._format, max_bytes=self._store.config.max_session_bytes)
         head = reader.head
-        session = self._store.import_transcript(
-            title=head.title,
-            project=head.project,
-            origin=head.source_id,
-            config=head.config,
-            entries=reader.entries(),
-        )
+        session = take_in(self._store, head, reader.entries())
         return {
             "id": session.id,
             "format": head.format,
