@@ -45,6 +45,10 @@ def command(
     """Delete old sessions for good. The age is the signed time of the last save; damaged sessions are left alone."""
     shown = False
     with invocation.open_store() as store:
+        if older_than is None and store.config.cleanup_days is not None:
+            older_than = timedelta(days=store.config.cleanup_days)
+        if older_than is None and keep_last is None:
+            raise click.UsageError("--older-than or --keep-last is needed; the setting cleanup_days gives no age either")
         report = store.cleanup(older_than=older_than, keep_last=keep_last, dry_run=True)
         if report.removed and not dry_run:
             if not confirmed and output.may_ask() and not invocation.json:

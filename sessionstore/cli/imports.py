@@ -13,6 +13,7 @@ from sessionstore.cli.failures import Failure, describe
 from sessionstore.cli.invocation import Invocation
 from sessionstore.cli.present import count_text
 from sessionstore.cli.progress import progress
+from sessionstore.cli.table import Column, table
 from sessionstore.cli.transcripts import take_in
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 _OWN_START = b'{"export":'
 
 OWN_FORMAT = "sessionstore"
+# How many kinds of preserved records are named for people; programs get all.
+MAX_KINDS = 4
+
 FORMATS = ("auto", OWN_FORMAT, "claude-code", "codex", "gemini")
 
 
@@ -129,8 +133,10 @@ class _Importer:
 
 
 def _print(taken: list[dict[str, Any]], failed: dict[str, Failure]) -> None:
+    if taken:
+        columns = [Column("ID"), Column("FORMAT"), Column("ENTRIES", right=True), Column("NAME", flexible=True)]
+        table(columns, [(one["id"], one["format"], f"{one['entries']:,}", one["name"]) for one in taken])
     for one in taken:
-        output.line(f"{one['id']}  {one['format']}  {count_text(one['entries'], 'entry', 'entries')}  {one['name']}")
         if "report" in one:
             for text in _report_lines(one["report"]):
                 output.note(text, label=one["file"])
@@ -145,8 +151,12 @@ def _report_lines(report: ImportReport) -> Iterator[str]:
     calls = f"{count_text(report.tool_calls, 'tool call')}, {count_text(report.tool_results, 'tool result')}"
     yield f"{count_text(report.records, 'record')}: {count_text(report.messages, 'message')} with {calls}"
     if report.preserved:
-        kept = ", ".join(f"{kind} {number:,}" for kind, number in report.preserved.items())
-        yield f"kept word for word beside the messages: {kept}"
+        kept = sum(report.preserved.values())
+        most = sorted(report.preserved.items(), key=lambda kind: -kind[1])[:MAX_KINDS]
+        named = ", ".join(f"{kind.partition('/')[2]} {number:,}" for kind, number in most)
+        rest = len(report.preserved) - len(most)
+        named += f" and {count_text(rest, 'other kind')}" if rest else ""
+        yield f"{kept:,} kept word for word that are no messages: {named}"
     for reason, number in report.not_represented.items():
         yield f"not represented: {number:,} ({reason})"
     if report.torn_last_line:

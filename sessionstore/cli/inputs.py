@@ -12,10 +12,16 @@ from typing import BinaryIO
 
 import click
 
-from sessionstore.cli import output
+from sessionstore.cli import exits, output
 
 STDIN = "-"
 MAX_PASSPHRASE_BYTES = 4096
+
+
+class InputError(click.ClickException):
+    """A file that was named cannot be used; ends like wrong usage."""
+
+    exit_code = exits.USAGE
 
 
 @contextlib.contextmanager
@@ -23,11 +29,11 @@ def opened(name: str) -> Iterator[BinaryIO]:
     """The file of that name, or stdin for `-`, to read bytes from.
 
     Raises:
-        click.UsageError: It is missing, a directory, or may not be read.
+        InputError: It is missing, a directory, or may not be read.
     """
     if name == STDIN:
         if sys.stdin is None:
-            raise click.UsageError("cannot read from stdin: it is closed")
+            raise InputError("cannot read from stdin: it is closed")
         if output.is_terminal(sys.stdin):
             output.say("reading from the terminal; end with Ctrl-D on a line of its own")
         yield sys.stdin.buffer
@@ -35,7 +41,7 @@ def opened(name: str) -> Iterator[BinaryIO]:
     try:
         file = Path(name).open("rb")  # noqa: SIM115 - closed below, whatever the block does
     except (OSError, ValueError) as exc:
-        raise click.UsageError(f"cannot read {name}: {reason(exc)}") from exc
+        raise InputError(f"cannot read {name}: {reason(exc)}") from exc
     with file:
         yield file
 
@@ -46,7 +52,7 @@ def opened_to_seek(name: str, max_bytes: int) -> Iterator[BinaryIO]:
 
     Raises:
         TooLargeError: There are more than `max_bytes` bytes in what had to be read into memory.
-        click.UsageError: It is missing, a directory, or may not be read.
+        InputError: It is missing, a directory, or may not be read.
     """
     with opened(name) as file:
         if file.seekable():
@@ -76,7 +82,7 @@ def read_all(file: BinaryIO, name: str, max_bytes: int) -> bytes:
     try:
         data = file.read(max_bytes + 1)
     except OSError as exc:
-        raise click.UsageError(f"cannot read {name}: {reason(exc)}") from exc
+        raise InputError(f"cannot read {name}: {reason(exc)}") from exc
     if len(data) > max_bytes:
         raise TooLargeError(what="file", size_bytes=len(data), limit_bytes=max_bytes, setting="max_session_bytes")
     return data
@@ -87,7 +93,7 @@ def read_line(stream: BinaryIO, name: str, max_bytes: int) -> bytes:
     try:
         return stream.readline(max_bytes)
     except OSError as exc:
-        raise click.UsageError(f"cannot read {name}: {reason(exc)}") from exc
+        raise InputError(f"cannot read {name}: {reason(exc)}") from exc
 
 
 def read_passphrase(name: str | None) -> str | None:
@@ -101,9 +107,9 @@ def read_passphrase(name: str | None) -> str | None:
     try:
         passphrase = first.decode("utf-8")
     except UnicodeDecodeError as exc:
-        raise click.UsageError("the passphrase file is not UTF-8 text") from exc
+        raise InputError("the passphrase file is not UTF-8 text") from exc
     if not passphrase:
-        raise click.UsageError("the first line of the passphrase file is empty")
+        raise InputError("the first line of the passphrase file is empty")
     return passphrase
 
 
@@ -112,9 +118,9 @@ def write_new(name: str, data: bytes) -> None:
     try:
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError as exc:
-        raise click.UsageError(f"{name} exists already and is not replaced") from exc
+        raise InputError(f"{name} exists already and is not replaced") from exc
     except (OSError, ValueError) as exc:
-        raise click.UsageError(f"cannot write {name}: {reason(exc)}") from exc
+        raise InputError(f"cannot write {name}: {reason(exc)}") from exc
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

@@ -17,8 +17,8 @@ from sessionstore.cli.table import Column, table
 if TYPE_CHECKING:
     from sessionstore.model import Session, SessionSummary, Unreadable
 
-# How much of a value that is not a message text is shown to people; programs get all of it.
-MAX_VALUE_CHARS = 2000
+# How much of a value that is no text of a message is shown to people; programs get all of it.
+MAX_VALUE_CHARS = 300
 MIN_ID_CHARS = 8
 
 
@@ -156,7 +156,7 @@ def _shortened(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     if len(text) <= MAX_VALUE_CHARS:
         return text
-    return f"{text[:MAX_VALUE_CHARS]}… ({len(text) - MAX_VALUE_CHARS:,} more characters; --json prints all)"
+    return f"{text[:MAX_VALUE_CHARS]}… ({len(text) - MAX_VALUE_CHARS:,} more characters)"
 
 
 def _id_chars(ids: Sequence[str]) -> int:

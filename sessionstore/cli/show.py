@@ -24,8 +24,8 @@ from sessionstore.cli.resolve import resolve, session_argument
 def command(invocation: Invocation, session: str, last: int | None) -> None:
     """Print a session after checking every byte of it.
 
-    Nothing is printed of a session that was changed. Values that are no text are shortened for people; --json has them
-    whole.
+    Nothing is printed of a session that was changed. For people, values that are no text are cut after 300 characters;
+    --json prints them whole.
     """
     with invocation.open_store() as store:
         session_id = resolve(store, session)

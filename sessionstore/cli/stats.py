@@ -34,10 +34,10 @@ def command(invocation: Invocation, session: str | None) -> None:
     output.pairs(
         [
             ("sessions", f"{counts.sessions:,} of at most {counts.max_sessions:,}"),
+            *((f"- {provenance}", f"{number:,}") for provenance, number in sorted(counts.by_provenance.items())),
+            ("unreadable", f"{counts.unreadable:,}"),
             ("entries", f"{counts.entries:,}"),
             ("size", size_text(counts.size_bytes)),
-            ("unreadable", f"{counts.unreadable:,}"),
-            *((f"  {provenance}", f"{number:,}") for provenance, number in sorted(counts.by_provenance.items())),
             ("oldest", exact_time(counts.oldest_at) or "-"),
             ("newest", exact_time(counts.newest_at) or "-"),
         ]
