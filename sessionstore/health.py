@@ -137,7 +137,8 @@ class _Examination:
             self._add_error("key", error)
             return
         if keyring is None:
-            self._add("key", "ok", "not made yet")
+            if not self._was_used(state):  # else it is missing, and opening the store says so
+                self._add("key", "ok", "not made yet")
         else:
             self._add("key", "ok", f"{keys.path}: primary key {keyring.primary.id}")
 

@@ -48,7 +48,9 @@ def command(
         if older_than is None and store.config.cleanup_days is not None:
             older_than = timedelta(days=store.config.cleanup_days)
         if older_than is None and keep_last is None:
-            raise click.UsageError("--older-than or --keep-last is needed; the setting cleanup_days gives no age either")
+            raise click.UsageError(
+                "--older-than or --keep-last is needed; the setting cleanup_days gives no age either"
+            )
         report = store.cleanup(older_than=older_than, keep_last=keep_last, dry_run=True)
         if report.removed and not dry_run:
             if not confirmed and output.may_ask() and not invocation.json:

@@ -1,4 +1,4 @@
-"""A transcript of another tool becomes a session: one library call from what the importer reads to what the store keeps."""
+"""A transcript of another tool becomes a session, by one call of the library."""
 
 from __future__ import annotations
 

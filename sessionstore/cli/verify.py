@@ -22,6 +22,8 @@ from sessionstore.cli.table import Column, table
 @click.argument("session", metavar="[ID]", required=False, shell_complete=complete_id)
 def command(invocation: Invocation, session: str | None) -> int | None:
     """Check every byte of all sessions, or of one, and print what was found."""
+    from sessionstore.errors import SessionNotFoundError
+
     with invocation.open_store() as store:
         session_id = None if session is None else resolve(store, session)
         total = 1 if session_id is not None else store.stats().sessions
@@ -31,9 +33,14 @@ def command(invocation: Invocation, session: str | None) -> int | None:
                 results.append(result)
                 bar.step()
     refused = [result for result in results if not result.ok]
+    code = exits.NOT_TRUSTED if refused else None
+    if session_id is not None and refused:
+        code = exits.exit_code(refused[0].code)
+        if code == exits.NOT_FOUND:
+            raise SessionNotFoundError
     if invocation.json:
         output.value({"results": results, "verified": len(results) - len(refused), "refused": len(refused)})
-        return exits.NOT_TRUSTED if refused else None
+        return code
     if refused:
         columns = [Column("REFUSED"), Column("CODE"), Column("WHAT", flexible=True)]
         table(columns, [(result.session_id, result.code, result.text) for result in refused])
@@ -46,4 +53,4 @@ def command(invocation: Invocation, session: str | None) -> int | None:
         output.line(f"{session_id}  revision {results[0].rev}  ok")
     elif session_id is None:
         output.line(f"{count_text(len(results) - len(refused), 'session')} verified, {len(refused):,} refused")
-    return exits.NOT_TRUSTED if refused else None
+    return code

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from uuid import UUID
 
@@ -22,7 +24,20 @@ class TestNew:
     def test_with_json_the_whole_summary_is_printed(self, call, tmp_path: Path) -> None:
         given = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
         ran = call(
-            "new", "--json", "--name", "N", "--key", "k", "--id", given, "--tag", "a", "--tag", "b", "--project", str(tmp_path)
+            "new",
+            "--json",
+            "--name",
+            "N",
+            "--key",
+            "k",
+            "--id",
+            given,
+            "--tag",
+            "a",
+            "--tag",
+            "b",
+            "--project",
+            str(tmp_path),
         )
         value = ran.value
         assert {name: value[name] for name in ("id", "name", "key", "tags", "project", "rev", "entries")} == {
@@ -100,20 +115,26 @@ class TestAppend:
         ],
         ids=lambda value: repr(value[:20]) if isinstance(value, bytes) else "",
     )
-    @pytest.mark.parametrize("from_file", [False, True], ids=["stdin", "file"])
     def test_a_wrong_line_is_named_and_nothing_is_written(
-        self, line: bytes, reason: str, from_file: bool, call, session_id: str, tmp_path: Path
+        self, line: bytes, reason: str, call, session_id: str
     ) -> None:
-        data = b'{"good":1}\n' + line + b'\n{"good":2}\n'
-        file = tmp_path / "turns.jsonl"
-        file.write_bytes(data)
-        ran = call("append", "--json", session_id, *([str(file)] if from_file else []), data=data)
+        ran = call("append", "--json", session_id, data=b'{"good":1}\n' + line + b'\n{"good":2}\n')
         assert ran.code == 4
         assert ran.error["code"] == "malformed"
         assert ran.error["reason"].startswith("line 2: ")
         assert reason in ran.error["reason"]
         assert ran.error["session_id"] == session_id
         assert call("show", session_id, "--json").value["session"]["rev"] == 2
+
+    def test_a_wrong_line_behind_many_good_ones_of_a_file_takes_them_all_back(
+        self, call, session_id: str, home: Path, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "turns.jsonl"
+        file.write_bytes((b'{"good":"' + b"x" * 1000 + b'"}\n') * 3001 + b"wrong\n")
+        before = (home / "data/sessions" / f"{session_id}.jsonl").read_bytes()
+        ran = call("append", "--json", session_id, str(file))
+        assert (ran.code, ran.error["reason"].partition(":")[0]) == (4, "line 3002")
+        assert (home / "data/sessions" / f"{session_id}.jsonl").read_bytes() == before
 
     def test_a_line_that_is_nested_too_deep_is_named(self, call, session_id: str) -> None:
         ran = call("append", "--json", session_id, data=b'{"a":1}\n{"a":' + b"[" * 200 + b"]" * 200 + b"}\n")
@@ -223,9 +244,6 @@ class TestList:
     def test_a_current_directory_that_is_gone_is_no_project(self, child, session_id: str, tmp_path: Path) -> None:
         gone = tmp_path / "gone"
         gone.mkdir()
-        import subprocess
-        import sys
-
         done = subprocess.run(
             ["sh", "-c", 'rmdir ../gone && exec "$0" -m sessionstore list', sys.executable],
             cwd=gone,
@@ -351,7 +369,9 @@ class TestResolve:
         ]:
             assert call("stats", text, "--json").value["id"] == meant, text
 
-    @pytest.mark.parametrize("text", ["aaaa", "aaaa0", "aaa", "name", "NAME 0", "aaaa1111-0000-4000-8000-00000000000g", "../x", ""])
+    @pytest.mark.parametrize(
+        "text", ["aaaa", "aaaa0", "aaa", "name", "NAME 0", "aaaa1111-0000-4000-8000-00000000000g", "../x", ""]
+    )
     def test_what_fits_none_or_several_is_refused(self, text: str, call, ids: list[str]) -> None:
         ran = call("stats", text, "--json")
         expected = ("ambiguous_id", 2) if text == "aaaa" else ("not_found", 3)
