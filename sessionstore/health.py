@@ -100,7 +100,7 @@ class _Examination:
         file = self._config.config_file
         changed = sum(source != "default" for source in loaded.sources.values())
         text = "no configuration file" if file is None else f"from {file}"
-        self._add("settings", "ok", f"{text}; {changed} of {len(loaded.sources)} set, the others at their default")
+        self._add("settings", "ok", f"{text}; {changed} of {len(loaded.sources)} values are not the default")
 
     def place(self, opened: ExitStack, check: str, path: os.PathLike[str], *, strict: bool) -> Directory | None:
         """A directory of the store: there, ours, closed to others, on what kind of file system."""
@@ -234,7 +234,7 @@ class _Examination:
         codes = Counter(broken.code for broken in store.list(limit=None).unreadable)
         for code, count in sorted(codes.items()):
             level: Level = "note" if code == _LEGACY else "problem"
-            mend = "" if code == _LEGACY else "`sessionstore list --all` names them; `sessionstore verify` says more"
+            mend = "" if code == _LEGACY else "`sessionstore list --all` names them, each with the reason"
             self.found.append(Finding("sessions", level, code, f"{count:,} that cannot be opened: {code}", mend))
 
     def _add(self, check: str, level: Level, text: str, mend: str = "") -> None:

@@ -25,7 +25,7 @@ def show(invocation: Invocation) -> None:
     if invocation.json:
         output.value({"settings": lines})
         return
-    columns = [Column("SETTING"), Column("VALUE"), Column("SOURCE", flexible=True), Column("WHAT", flexible=True)]
+    columns = [Column("SETTING"), Column("VALUE"), Column("SOURCE"), Column("WHAT", flexible=True)]
     rows = []
     for line in lines:
         unit = f" {line.unit}" if line.unit and line.value_text.isdigit() else ""

@@ -25,7 +25,7 @@ def command(invocation: Invocation) -> int | None:
     if invocation.json:
         output.value({"ok": not wrong, "findings": findings})
         return exits.FAILED if wrong else None
-    columns = [Column("CHECK"), Column("STATE"), Column("WHAT", flexible=True)]
+    columns = [Column("CHECK"), Column("STATE"), Column("WHAT", wraps=True)]
     table(columns, [(finding.check, finding.level, finding.text) for finding in findings])
     for finding in findings:
         if finding.mend:

@@ -22,11 +22,13 @@ from sessionstore.cli.resolve import resolve, session_argument
     "-o",
     "target",
     metavar="FILE",
+    type=click.Path(),
     help="A new file, readable only by you. Default: stdout.",
 )
 @click.option(
     "--passphrase-file",
     metavar="FILE",
+    type=click.Path(),
     help="Seal with the passphrase on the first line of FILE (- is stdin), for another machine.",
 )
 def command(invocation: Invocation, session: str, target: str | None, passphrase_file: str | None) -> None:

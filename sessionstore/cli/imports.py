@@ -47,7 +47,12 @@ FORMATS = ("auto", OWN_FORMAT, "claude-code", "codex", "gemini")
     show_default=True,
     help="What the files are.",
 )
-@click.option("--passphrase-file", metavar="FILE", help="The passphrase is the first line of FILE (- is stdin).")
+@click.option(
+    "--passphrase-file",
+    metavar="FILE",
+    type=click.Path(),
+    help="The passphrase is the first line of FILE (- is stdin).",
+)
 @click.option(
     "--trust-unknown-key", is_flag=True, help="Take a document that cannot be checked here: you vouch for it."
 )
@@ -138,8 +143,10 @@ def _print(taken: list[dict[str, Any]], failed: dict[str, Failure]) -> None:
         table(columns, [(one["id"], one["format"], f"{one['entries']:,}", one["name"]) for one in taken])
     for one in taken:
         if "report" in one:
-            for text in _report_lines(one["report"]):
-                output.note(text, label=one["file"])
+            first, *others = _report_lines(one["report"])
+            output.note(first, label=one["file"])
+            for text in others:
+                output.say(f"  {text}")
     for name, failure in failed.items():
         output.note(f"error[{failure.code}]: {failure.message}", label=name)
         for text in failure.hint.splitlines():

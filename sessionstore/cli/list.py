@@ -16,7 +16,9 @@ from sessionstore.cli.resolve import scope
     examples=["sessionstore list --all --tag review -n 20"],
 )
 @click.option("--all", "everything", is_flag=True, help="The whole store, also inside a recorded project directory.")
-@click.option("--project", metavar="DIR", help="Sessions of this directory. Default: see above.")
+@click.option(
+    "--project", metavar="DIR", type=click.Path(file_okay=False), help="Sessions of this directory. Default: see above."
+)
 @click.option("--tag", metavar="TAG", help="Sessions that have this tag.")
 @click.option("--search", metavar="TEXT", help="Sessions with TEXT in name, key, tags or id, in any case of letters.")
 @click.option("-n", "limit", metavar="N", type=click.IntRange(min=1), help="The newest N sessions. Default: all.")

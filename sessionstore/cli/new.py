@@ -16,7 +16,12 @@ from sessionstore.cli.present import summary_object
     exit_codes=(exits.PROJECT, exits.CONFLICT, exits.TOO_LARGE),
 )
 @click.option("--name", metavar="TEXT", help="What people call it: 1 to 200 characters. Default: made from the id.")
-@click.option("--project", metavar="DIR", help="Directory it works in; its identity is signed. Default: none.")
+@click.option(
+    "--project",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Directory it works in; its identity is signed. Default: none.",
+)
 @click.option("--key", metavar="TEXT", help="Your own name for it: up to 512 bytes, used by one session only.")
 @click.option("--id", "session_id", metavar="UUID", help="The id to use: a lower-case UUID. Default: a random one.")
 @click.option("--tag", "tags", metavar="TAG", multiple=True, help="A tag of 1 to 64 characters; may be repeated.")

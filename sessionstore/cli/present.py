@@ -119,7 +119,7 @@ def sessions_table(sessions: Sequence[SessionSummary], *, with_project: bool) ->
 def unreadable_table(unreadable: Sequence[Unreadable]) -> None:
     """Files that are no session that could be opened, each with the code of the error that opening it raises."""
     rows = [(broken.name, broken.code, broken.text) for broken in unreadable]
-    table([Column("UNREADABLE"), Column("CODE"), Column("WHAT", flexible=True)], rows)
+    table([Column("UNREADABLE"), Column("CODE"), Column("WHAT", wraps=True)], rows)
 
 
 def entry_lines(number: int, entry: dict[str, Any]) -> list[str]:

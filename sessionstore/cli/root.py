@@ -123,6 +123,7 @@ class Root(click.Group):
             click.Option(
                 ["--root"],
                 metavar="DIR",
+                type=click.Path(file_okay=False),
                 help=f"Directory that holds everything: DIR/data, DIR/state, DIR/config.toml. Default: ${HOME_NAME}.",
             ),
             click.Option(

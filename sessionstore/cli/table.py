@@ -17,12 +17,14 @@ class Column(NamedTuple):
     Attributes:
         title: Its heading.
         right: Whether its cells end at the same place, for numbers.
-        flexible: Whether it may be shortened where a terminal is too narrow.
+        flexible: Whether its cells may be cut where a terminal is too narrow.
+        wraps: Whether they take several lines there instead.
     """
 
     title: str
     right: bool = False
     flexible: bool = False
+    wraps: bool = False
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
@@ -51,23 +53,19 @@ def _draw(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> None:
     # The ellipsis is no ASCII character; without it a shortened cell is simply cut.
     overflow: Any = "ellipsis" if output.can_show("…") else "crop"
     for column in columns:
-        drawn.add_column(
-            Text(column.title),
-            justify="right" if column.right else "left",
-            no_wrap=True,
-            overflow=overflow,
-            min_width=None if column.flexible else max([len(column.title), *_widths(columns, column, cells)]),
-        )
+        # rich narrows the columns that may wrap, so only those may; their cells are cut all the same, see below.
+        justify: Any = "right" if column.right else "left"
+        drawn.add_column(Text(column.title), justify=justify, no_wrap=not (column.flexible or column.wraps))
     for row in cells:
-        drawn.add_row(*(Text(cell) for cell in row))
+        drawn.add_row(
+            *(
+                Text(cell, overflow="fold") if column.wraps else Text(cell, no_wrap=True, overflow=overflow)
+                for column, cell in zip(columns, row, strict=True)
+            )
+        )
     with console.capture() as captured:
         console.print(drawn)
     output.write("".join(part.rstrip() + "\n" for part in captured.get().splitlines()))
-
-
-def _widths(columns: Sequence[Column], column: Column, cells: Sequence[Sequence[str]]) -> list[int]:
-    index = columns.index(column)
-    return [_width(row[index]) for row in cells]
 
 
 def _width(text: str) -> int:

@@ -42,7 +42,7 @@ def command(invocation: Invocation, session: str | None) -> int | None:
         output.value({"results": results, "verified": len(results) - len(refused), "refused": len(refused)})
         return code
     if refused:
-        columns = [Column("REFUSED"), Column("CODE"), Column("WHAT", flexible=True)]
+        columns = [Column("REFUSED"), Column("CODE"), Column("WHAT", wraps=True)]
         table(columns, [(result.session_id, result.code, result.text) for result in refused])
         for hint in dict.fromkeys(result.hint for result in refused if result.hint):
             output.note(hint, label="hint")
