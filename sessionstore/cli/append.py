@@ -86,7 +86,11 @@ class _Source:
         self.count = 1
         if text == inputs.STDIN:
             try:
-                text = inputs.read_up_to(inputs.STDIN, self._max_entry_bytes).decode("utf-8").removesuffix("\n")
+                text = (
+                    inputs.read_up_to(inputs.STDIN, self._max_entry_bytes, setting="max_entry_bytes")
+                    .decode("utf-8")
+                    .removesuffix("\n")
+                )
             except UnicodeDecodeError as exc:
                 raise MalformedError(session_id=self._session_id, reason=f"not UTF-8 at byte {exc.start}") from exc
         return {"role": role, "content": text}

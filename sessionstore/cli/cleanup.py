@@ -30,6 +30,7 @@ def _age(ctx: click.Context, parameter: click.Parameter, text: str | None) -> ti
     "cleanup",
     examples=["sessionstore cleanup --older-than 30d --keep-last 10 --dry-run"],
     exit_codes=(exits.NOT_TRUSTED, exits.CONFLICT),
+    meanings={exits.FAILED: "failed, or the answer was no"},
 )
 @click.option(
     "--older-than",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     "delete",
     examples=["sessionstore delete 3f2a91c0 --dry-run"],
     exit_codes=(exits.NOT_FOUND, exits.NOT_TRUSTED, exits.CONFLICT),
+    meanings={exits.FAILED: "failed, or the answer was no"},
 )
 @click.argument("sessions", metavar="[ID]...", nargs=-1, shell_complete=complete_id)
 @click.option("--all", "everything", is_flag=True, help="Every session of this store, damaged ones too.")

@@ -16,7 +16,7 @@ INTERRUPTED = 130
 
 MEANINGS: dict[int, str] = {
     OK: "done",
-    FAILED: "failed, declined, or doctor found something",
+    FAILED: "failed",
     USAGE: "wrong usage, value, id or setting",
     NOT_FOUND: "no such session",
     NOT_TRUSTED: "refused: not what was saved, or not valid session data",

@@ -20,6 +20,7 @@ from sessionstore.cli.resolve import resolve, session_argument
 @session_argument
 @click.option(
     "-o",
+    "--output",
     "target",
     metavar="FILE",
     type=click.Path(),

@@ -163,9 +163,9 @@ def _report_lines(report: ImportReport) -> Iterator[str]:
         named = ", ".join(f"{kind.partition('/')[2]} {number:,}" for kind, number in most)
         rest = len(report.preserved) - len(most)
         named += f" and {count_text(rest, 'other kind')}" if rest else ""
-        yield f"{kept:,} kept word for word that are no messages: {named}"
+        yield f"preserved word for word, no part of the conversation: {kept:,} ({named})"
     for reason, number in report.not_represented.items():
         yield f"not represented: {number:,} ({reason})"
     if report.torn_last_line:
-        yield "the last line is torn (its writer was stopped half way); it is kept as it is"
+        yield "torn last line: its writer was stopped half way; it is kept as text"
     yield from report.warnings

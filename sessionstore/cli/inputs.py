@@ -61,17 +61,17 @@ def opened_to_seek(name: str, max_bytes: int) -> Iterator[BinaryIO]:
             yield io.BytesIO(read_all(file, name, max_bytes))
 
 
-def read_up_to(name: str, max_bytes: int) -> bytes:
-    """The whole content of a file or of stdin (`-`).
+def read_up_to(name: str, max_bytes: int, *, setting: str) -> bytes:
+    """The whole content of a file or of stdin (`-`); `setting` raises the cap, "" where it is fixed.
 
     Raises:
         TooLargeError: There are more than `max_bytes` bytes; no more than that was read.
     """
     with opened(name) as file:
-        return read_all(file, name, max_bytes)
+        return read_all(file, name, max_bytes, setting=setting)
 
 
-def read_all(file: BinaryIO, name: str, max_bytes: int) -> bytes:
+def read_all(file: BinaryIO, name: str, max_bytes: int, *, setting: str = "max_session_bytes") -> bytes:
     """What is left of an opened file.
 
     Raises:
@@ -84,7 +84,7 @@ def read_all(file: BinaryIO, name: str, max_bytes: int) -> bytes:
     except OSError as exc:
         raise InputError(f"cannot read {name}: {reason(exc)}") from exc
     if len(data) > max_bytes:
-        raise TooLargeError(what="file", size_bytes=len(data), limit_bytes=max_bytes, setting="max_session_bytes")
+        raise TooLargeError(what="file", size_bytes=len(data), limit_bytes=max_bytes, setting=setting)
     return data
 
 
@@ -103,7 +103,7 @@ def read_passphrase(name: str | None) -> str | None:
     """
     if name is None:
         return None
-    first = read_up_to(name, MAX_PASSPHRASE_BYTES).split(b"\n", 1)[0].removesuffix(b"\r")
+    first = read_up_to(name, MAX_PASSPHRASE_BYTES, setting="").split(b"\n", 1)[0].removesuffix(b"\r")
     try:
         passphrase = first.decode("utf-8")
     except UnicodeDecodeError as exc:

@@ -15,7 +15,7 @@ from sessionstore.cli.present import summary_object
     examples=['sessionstore new --name "Fix the parser" --project .'],
     exit_codes=(exits.PROJECT, exits.CONFLICT, exits.TOO_LARGE),
 )
-@click.option("--name", metavar="TEXT", help="What people call it: 1 to 200 characters. Default: made from the id.")
+@click.option("--name", metavar="TEXT", help="What people call it: 1 to 200 characters. Default: made from the time.")
 @click.option(
     "--project",
     metavar="DIR",

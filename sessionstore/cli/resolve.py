@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
 LAST = "@last"
+_DAMAGED = "some sessions cannot be opened and are known by their id only; `sessionstore list --all` names them"
 MIN_PREFIX_CHARS = 4
 
 _PREFIX = re.compile(r"[0-9a-f][0-9a-f-]{3,34}")
@@ -42,15 +43,17 @@ def resolve(store: SessionStore, text: str) -> str:
     if is_id(text):
         return text
     if text == LAST:
-        newest = store.list(project=scope(store), limit=1).sessions
-        if not newest:
-            raise SessionNotFoundError(hint="nothing is listed here; `sessionstore list --all` shows the whole store")
-        return newest[0].id
-    found = _matches(store, text)
-    if not found:
-        raise SessionNotFoundError
+        page = store.list(project=scope(store), limit=1)
+        found = {session.id for session in page.sessions}
+        damaged = len(page.unreadable)
+    else:
+        found, damaged = _matches(store, text)
     if len(found) > 1:
         raise AmbiguousIdError(matches=len(found))
+    if not found and damaged:
+        raise SessionNotFoundError(hint=_DAMAGED)
+    if not found:
+        raise SessionNotFoundError
     return found.pop()
 
 
@@ -84,8 +87,10 @@ def session_argument(function: _Function) -> _Function:
     return click.argument("session", metavar="ID", shell_complete=complete_id)(function)
 
 
-def _matches(store: SessionStore, text: str) -> set[str]:
+def _matches(store: SessionStore, text: str) -> tuple[set[str], int]:
+    """The ids that `text` fits, and how many sessions of the store cannot be opened, so that their names are unknown."""
     found: set[str] = set()
+    damaged = 0
     as_prefix = _PREFIX.fullmatch(text) is not None
     cursor: str | None = None
     while True:
@@ -93,8 +98,9 @@ def _matches(store: SessionStore, text: str) -> set[str]:
         for listed in page.sessions:
             if listed.name == text or (as_prefix and listed.id.startswith(text)):
                 found.add(listed.id)
+        damaged += len(page.unreadable)
         # A damaged session is one too: it can be inspected and deleted.
         found.update(broken.name for broken in page.unreadable if as_prefix and broken.name.startswith(text))
         cursor = page.next_cursor
         if cursor is None:
-            return found
+            return found, damaged

@@ -395,6 +395,16 @@ class TestResolve:
     def test_without_any_session_last_is_not_found(self, call) -> None:
         assert call("show", "@last").code == 3
 
+    @pytest.mark.parametrize("text", ["name 0", "@last"])
+    def test_a_damaged_session_has_no_name_and_the_refusal_says_so(
+        self, text: str, call, ids: list[str], home: Path
+    ) -> None:
+        for given in ids:
+            (home / "data/sessions" / f"{given}.jsonl").unlink()
+        ran = call("show", text)
+        assert ran.code == 3
+        assert "hint: some sessions cannot be opened and are known by their id only" in ran.err
+
     def test_a_damaged_session_is_found_by_prefix_too(self, call, ids: list[str], home: Path) -> None:
         (home / "data/sessions" / f"{ids[0]}.jsonl").unlink()
         assert call("show", "aaaa1", "--json").error["code"] == "missing"

@@ -33,7 +33,9 @@ class TestTable:
         assert [line.split()[0] for line in lines[1:]] == ["aaaaaaaa-bb2", "aaaaaaaa-bb1"]
 
     @pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["NO_COLOR", "dumb"])
-    def test_there_is_no_escape_sequence_where_none_is_wanted(self, env: dict[str, str], session_id: str, terminal) -> None:
+    def test_there_is_no_escape_sequence_where_none_is_wanted(
+        self, env: dict[str, str], session_id: str, terminal
+    ) -> None:
         assert "\x1b" not in terminal("list", env=env).text
 
     def test_otherwise_the_heading_is_bold(self, session_id: str, terminal) -> None:
@@ -49,7 +51,9 @@ class TestTable:
         assert screen.code == 0
         assert "\\u65e5" in screen.text
 
-    def test_a_cell_of_wide_and_combining_characters_keeps_the_columns(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_cell_of_wide_and_combining_characters_keeps_the_columns(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         table([Column("A"), Column("N", right=True)], [("日本", "1"), ("e\u0301", "22"), ("abcd", "333")])
         assert capsys.readouterr().out == "A       N\n日本    1\ne\u0301      22\nabcd  333\n"
 

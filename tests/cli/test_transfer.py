@@ -150,14 +150,14 @@ class TestImportTranscript:
         assert ran.code == 0
         assert [line.split()[1] for line in ran.out.splitlines()] == ["FORMAT", "codex"]
         assert "22 records: 8 messages with 2 tool calls" in ran.err
-        assert "kept word for word" in ran.err
+        assert "preserved word for word" in ran.err
 
     def test_a_torn_last_line_is_reported_and_not_fatal(self, call, files: dict[str, str], tmp_path: Path) -> None:
         torn = tmp_path / "torn.jsonl"
         torn.write_bytes(demo_transcript("codex").rstrip(b"\n")[:-10])
         ran = call("import", str(torn))
         assert ran.code == 0
-        assert "the last line is torn" in ran.err
+        assert "  torn last line: " in ran.err
         assert call("import", str(torn), "--json").value["imported"][0]["report"]["torn_last_line"] is True
 
     def test_several_files_become_several_sessions_and_a_bad_one_does_not_stop_the_others(
