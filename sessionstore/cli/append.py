@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sessionstore.cli import exits, inputs, output
-from sessionstore.cli.command import command as command_of
+from sessionstore.cli.definition import command as command_of
 from sessionstore.cli.invocation import Invocation
 from sessionstore.cli.present import count_text
 from sessionstore.cli.resolve import resolve, session_argument

@@ -8,7 +8,7 @@ from datetime import timedelta
 import click
 
 from sessionstore.cli import confirm, exits, output
-from sessionstore.cli.command import command as command_of
+from sessionstore.cli.definition import command as command_of
 from sessionstore.cli.invocation import Invocation
 from sessionstore.cli.present import count_text, sessions_table, summary_object, unreadable_table
 

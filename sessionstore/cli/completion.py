@@ -6,7 +6,7 @@ import click
 from click.shell_completion import ShellComplete, get_completion_class
 
 from sessionstore.cli import output
-from sessionstore.cli.command import command as command_of
+from sessionstore.cli.definition import command as command_of
 from sessionstore.cli.invocation import Invocation
 
 

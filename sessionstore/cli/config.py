@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from sessionstore.cli import output
-from sessionstore.cli.command import Commands
-from sessionstore.cli.command import command as command_of
+from sessionstore.cli.definition import Commands
+from sessionstore.cli.definition import command as command_of
 from sessionstore.cli.invocation import Invocation
 from sessionstore.cli.table import Column, table
 

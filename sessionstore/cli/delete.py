@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sessionstore.cli import confirm, exits, output
-from sessionstore.cli.command import command as command_of
+from sessionstore.cli.definition import command as command_of
 from sessionstore.cli.failures import Failure, describe
 from sessionstore.cli.invocation import Invocation
 from sessionstore.cli.present import count_text

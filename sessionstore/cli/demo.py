@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from sessionstore.cli import exits, output
-from sessionstore.cli.command import command as command_of
+from sessionstore.cli.definition import command as command_of
 from sessionstore.cli.demo_steps import Step, play
 from sessionstore.cli.invocation import Invocation
 from sessionstore.cli.present import count_text

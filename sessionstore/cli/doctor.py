@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sessionstore.cli import exits, output
-from sessionstore.cli.command import command as command_of
+from sessionstore.cli.definition import command as command_of
 from sessionstore.cli.invocation import Invocation
 from sessionstore.cli.present import count_text
 from sessionstore.cli.table import Column, table

@@ -7,7 +7,7 @@ import sys
 import click
 
 from sessionstore.cli import exits, inputs, output
-from sessionstore.cli.command import command as command_of
+from sessionstore.cli.definition import command as command_of
 from sessionstore.cli.invocation import Invocation
 from sessionstore.cli.resolve import resolve, session_argument
 

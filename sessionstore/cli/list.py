@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from sessionstore.cli import output
-from sessionstore.cli.command import command as command_of
+from sessionstore.cli.definition import command as command_of
 from sessionstore.cli.invocation import Invocation
 from sessionstore.cli.present import count_text, sessions_table, summary_object, unreadable_table
 from sessionstore.cli.resolve import scope

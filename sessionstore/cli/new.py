@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from sessionstore.cli import exits, output
-from sessionstore.cli.command import command as command_of
+from sessionstore.cli.definition import command as command_of
 from sessionstore.cli.invocation import Invocation
 from sessionstore.cli.present import summary_object
 

@@ -88,7 +88,7 @@ def session_argument(function: _Function) -> _Function:
 
 
 def _matches(store: SessionStore, text: str) -> tuple[set[str], int]:
-    """The ids that `text` fits, and how many sessions of the store cannot be opened, so that their names are unknown."""
+    """The ids that `text` fits, and how many sessions of the store cannot be opened, whose names are unknown."""
     found: set[str] = set()
     damaged = 0
     as_prefix = _PREFIX.fullmatch(text) is not None

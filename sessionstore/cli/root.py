@@ -9,7 +9,7 @@ import click
 
 import sessionstore
 from sessionstore.cli import exits, failures, output
-from sessionstore.cli.command import json_option
+from sessionstore.cli.definition import json_option
 from sessionstore.cli.invocation import HOME_NAME, Invocation
 
 # In the order of the help text. A command's module is imported when the command is used or described.

@@ -15,12 +15,12 @@ from sessionstore.cli.root import COMMANDS
 def complete(call):
     """What the shell is offered for a line of words, the last one incomplete."""
 
-    def run(*words: str, shell: str = "bash") -> list[str]:
+    def run(*words: str, of: str = "bash") -> list[str]:
         ran = call(
             env={
-                "_SESSIONSTORE_COMPLETE": f"{shell}_complete",
+                "_SESSIONSTORE_COMPLETE": f"{of}_complete",
                 "COMP_WORDS": " ".join(["sessionstore", *words]),
-                "COMP_CWORD": words[-1] if shell == "fish" else str(len(words)),
+                "COMP_CWORD": words[-1] if of == "fish" else str(len(words)),
             }
         )
         assert (ran.code, ran.err) == (0, "")
@@ -70,7 +70,7 @@ class TestAnswers:
 
     def test_names_beside_the_ids_cannot_steer_the_shell(self, complete, call) -> None:
         made = call("new", "--name", "a\u202e$(reboot)`x`").out.strip()
-        offered = complete("show", "", shell="fish")
+        offered = complete("show", "", of="fish")
         assert offered == [f"{made}\ta\\u202e$(reboot)`x`"]
 
     def test_a_store_that_is_not_there_is_not_made(self, complete, home: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 import sessionstore
 from sessionstore.cli import command, exits
-from sessionstore.cli.command import Command
+from sessionstore.cli.definition import Command
 from sessionstore.cli.root import COMMANDS, Root
 
 
@@ -213,3 +213,9 @@ class TestMounted:
         with pytest.raises(SystemExit):
             tool.main(["sessions", "config", "show"], prog_name="mytool")
         assert seen in ([], ["the tool's"])
+
+
+def test_the_public_function_is_not_hidden_by_a_module_of_its_name(home: Path) -> None:
+    """Importing `sessionstore.cli.x` would replace an attribute `x` of the package."""
+    package = Path(importlib.import_module("sessionstore.cli").__path__[0])
+    assert not {"command", "main"} & {file.stem for file in package.iterdir()}

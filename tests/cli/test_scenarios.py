@@ -11,7 +11,8 @@ A scenario is a text file:
 
 In expected lines `{NAME:kind}` stands for a text of a kind and remembers it, `{:kind}` does not; `{NAME}` is what was
 remembered, also in commands and input. Kinds: id, time (UTC in full), minute (local), size, any.
-`@ write FILE` followed by `<` lines makes a file where the commands run; `@ tamper ID OLD NEW` changes the session's file.
+`@ write FILE` followed by `<` lines makes a file where the commands run; `@ tamper ID OLD NEW` changes the file of a
+session.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The reference page of the command line is complete: every command, option, argument and exit code stands in its place."""
+"""The reference page of the command line is complete: every command, option and exit code stands in its place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from sessionstore import errors
 from sessionstore.cli import command, exits
-from sessionstore.cli.command import Command
+from sessionstore.cli.definition import Command
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/reference/command-line.md").read_text(encoding="utf-8")
 
