@@ -34,13 +34,15 @@ def command(app: str = "sessionstore", prog: str = "sessionstore") -> click.Grou
     return Root(app=app, prog=prog)
 
 
-def main() -> None:
-    """Run as a program: read `sys.argv`, print, leave with the exit code. Never shows a traceback unasked."""
+def main() -> int:
+    """Run as a program: read `sys.argv`, print, return the exit code. Never shows a traceback unasked."""
     import sys
 
     try:
         command().main(prog_name="sessionstore")
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else 0
     except KeyboardInterrupt:
         # Outside of what the group answers itself: while modules are still being imported.
         sys.stderr.write("sessionstore: error[interrupted]: interrupted\n")
-        sys.exit(130)
+    return 130
