@@ -240,7 +240,8 @@ def _is_known(name: str, states: Mapping[str, str]) -> bool:
 
 
 def _by_name(lines: list[Unreadable]) -> tuple[Unreadable, ...]:
-    return tuple(sorted(lines, key=lambda line: line.name))
+    # An unsigned file in place of a sealed one is found twice: by its own name, and by the row it does not fit.
+    return tuple(sorted(set(lines), key=lambda line: (line.name, line.code)))
 
 
 def _printable(name: str) -> str:
