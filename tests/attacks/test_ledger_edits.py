@@ -141,6 +141,57 @@ class TestRows:
             open_store(victim.root, environ={})
 
 
+class TestFoundByAnother:
+    """Rows that are genuine, and found under a name that is not theirs: SQLite believes its own pages."""
+
+    def test_a_row_reached_by_another_sessions_id(self, store: Any, root: Path) -> None:
+        ids = [f"{first}f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d" for first in "159"]
+        for session_id in ids:
+            store.create(id=session_id)
+        store.close()
+        # The store id in the row of the second: a search for it then ends on the row of the first, which verifies, and
+        # deleting the second once deleted the first.
+        path = root / "state" / "ledger.db"
+        good = path.read_bytes()
+        refused = []
+        for at in [at for at in range(len(good)) if good.startswith(store.store_id.encode(), at)]:
+            path.write_bytes(good[:at] + b"\xf0" + good[at + 1 :])
+            try:
+                with open_store(root, environ={}) as again:
+                    for session_id in ids:
+                        head = again._ground.ledger.head(session_id)
+                        assert head is None or head.session_id == session_id
+            except LedgerCorruptError as error:
+                refused.append(error.reason)
+        assert "two columns of a row disagree" in refused
+
+    def test_a_row_reached_by_another_sessions_key(self, store: Any, root: Path) -> None:
+        """The index is built over exchanged keys, set aside, and put back when the keys stand where they did."""
+        for key in ("alice", "bob"):
+            store.create(key=key, name=f"of {key}")
+        store.close()
+        path = root / "state" / "ledger.db"
+        exchange = "UPDATE heads SET ext_key = CASE ext_key WHEN 'alice' THEN 'bob' ELSE 'alice' END"
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            row = connection.execute("SELECT * FROM sqlite_master WHERE name = 'heads_by_key'").fetchone()
+            connection.execute("DROP INDEX heads_by_key")
+            connection.execute(exchange)
+            connection.execute(row[4])
+            row = connection.execute("SELECT * FROM sqlite_master WHERE name = 'heads_by_key'").fetchone()
+            connection.execute("PRAGMA writable_schema = ON")
+            connection.execute("DELETE FROM sqlite_master WHERE name = 'heads_by_key'")
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute(exchange)
+            connection.execute("PRAGMA writable_schema = ON")
+            connection.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", row)
+        with open_store(root, environ={}) as again:
+            for key in ("alice", "bob"):
+                with pytest.raises(LedgerCorruptError):
+                    again.get_or_create(key)
+                with pytest.raises(LedgerCorruptError):
+                    again.find(key)
+
+
 class TestWholeFile:
     def replaced(self, victim: Any, put: Callable[[Path], None]) -> pytest.ExceptionInfo[SessionStoreError]:
         victim.store.close()
