@@ -104,9 +104,7 @@ class TestKeepId:
                 store.delete(session.id)
         assert store.import_document(document).entries == session.entries
 
-    def test_in_another_store_it_is_kept(
-        self, store: SessionStore, session: Session, elsewhere: SessionStore
-    ) -> None:
+    def test_in_another_store_it_is_kept(self, store: SessionStore, session: Session, elsewhere: SessionStore) -> None:
         document = store.export(session.id, passphrase=PASSPHRASE)
         found = elsewhere.import_document(document, passphrase=PASSPHRASE, keep_id=True)
         assert (found.id, found.origin) == (session.id, session.id)
@@ -121,9 +119,7 @@ class TestAnotherStore:
         assert caught.value.fields["key_id"] == store._ground.keyring.primary.id
         assert elsewhere.list().sessions == ()
 
-    def test_somebody_who_vouches_gets_it(
-        self, store: SessionStore, session: Session, elsewhere: SessionStore
-    ) -> None:
+    def test_somebody_who_vouches_gets_it(self, store: SessionStore, session: Session, elsewhere: SessionStore) -> None:
         found = elsewhere.import_document(store.export(session.id), trust={"unknown_key"})
         assert (found.entries, found.provenance, found.origin) == (session.entries, "imported", session.id)
 

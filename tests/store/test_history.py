@@ -28,7 +28,12 @@ class TestRewind:
         assert store.rewind(id, 2) == 7
         session = store.load(id)
         assert session.entries == ({"n": 0}, {"n": 1})
-        assert (session.name, session.tags, session.config, session.todos) == ("name 4", ("a",), {"c": 1}, (Todo("t4"),))
+        assert (session.name, session.tags, session.config, session.todos) == (
+            "name 4",
+            ("a",),
+            {"c": 1},
+            (Todo("t4"),),
+        )
         assert (session.key, session.created_at, session.provenance) == ("k", before.created_at, "native")
         assert session.updated_at > before.updated_at
         assert session.size_bytes < before.size_bytes

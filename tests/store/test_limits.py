@@ -20,9 +20,7 @@ def entry_of(size_bytes: int) -> dict[str, str]:
 
 
 class TestEntry:
-    def test_exactly_at_the_cap_it_is_kept_and_one_byte_over_it_is_not(
-        self, make_store: Make, stored: Stored
-    ) -> None:
+    def test_exactly_at_the_cap_it_is_kept_and_one_byte_over_it_is_not(self, make_store: Make, stored: Stored) -> None:
         store = make_store(max_entry_bytes=2 * KIB)
         id = store.create(entries=[entry_of(2 * KIB)]).id
         assert store.append(id, [entry_of(2 * KIB)]) == 2
@@ -49,9 +47,7 @@ class TestEntry:
 
 
 class TestSession:
-    def test_exactly_at_the_cap_it_is_kept_and_one_byte_over_it_is_not(
-        self, make_store: Make, stored: Stored
-    ) -> None:
+    def test_exactly_at_the_cap_it_is_kept_and_one_byte_over_it_is_not(self, make_store: Make, stored: Stored) -> None:
         limit = 64 * KIB
         store = make_store(max_session_bytes=limit)
         id = store.create().id

@@ -143,7 +143,12 @@ class TestByProject:
         store.create(name="here", project=project)
         store.create(name="there", project=other)
         store.create(name="nowhere")
-        for spelling in (project, str(tmp_path / "link"), os.fsencode(f"{tmp_path}/other/../link/."), tmp_path / "link"):
+        for spelling in (
+            project,
+            str(tmp_path / "link"),
+            os.fsencode(f"{tmp_path}/other/../link/."),
+            tmp_path / "link",
+        ):
             assert names(store.list(project=spelling)) == ["here"]
 
     def test_a_renamed_directory_is_still_the_same(self, store: SessionStore, tmp_path: Path) -> None:

@@ -87,9 +87,7 @@ class TestEntries:
         for start in (0, 1, -2):
             assert list(store.entries(id, start, -2)) == []
 
-    def test_a_reading_that_goes_on_beside_a_save_gives_what_was_there_when_it_began(
-        self, store: SessionStore
-    ) -> None:
+    def test_a_reading_that_goes_on_beside_a_save_gives_what_was_there_when_it_began(self, store: SessionStore) -> None:
         id = store.create(entries=FIVE).id
         reading = store.entries(id)
         first = next(reading)

@@ -29,7 +29,11 @@ class TestRename:
         assert stored(store, id) == before
 
     def test_an_unknown_session_is_not_found(self, store: SessionStore) -> None:
-        for change in (lambda: store.rename(NOBODY, "n"), lambda: store.tag(NOBODY), lambda: store.close_session(NOBODY)):
+        for change in (
+            lambda: store.rename(NOBODY, "n"),
+            lambda: store.tag(NOBODY),
+            lambda: store.close_session(NOBODY),
+        ):
             with pytest.raises(errors.SessionNotFoundError):
                 change()
 
