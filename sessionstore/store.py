@@ -115,7 +115,8 @@ class SessionStore(StoreView):
             origin=None if origin is None else check_key(origin),
             provenance=provenance,
         )
-        return self.load(session_id)
+        session = self.load(session_id)
+        return msgspec.structs.replace(session, warnings=session.warnings + self._index.room_left())
 
     def get_or_create(self, key: str, **create_args: Any) -> Session:
         """The session with this key, made with `create_args` if there is none. Callers at the same moment get the same.
@@ -277,15 +278,8 @@ class SessionStore(StoreView):
         Raises:
             InvalidValueError: Neither is given, or one is negative.
         """
-        return upkeep.clean_up(
-            self._ground,
-            self._index,
-            self._reader,
-            self._lifecycle,
-            older_than=older_than,
-            keep_last=keep_last,
-            dry_run=dry_run,
-        )
+        parts = (self._ground, self._index, self._reader, self._lifecycle)
+        return upkeep.clean_up(*parts, older_than=older_than, keep_last=keep_last, dry_run=dry_run)
 
 
 def _same(given: object, stored: object) -> bool:

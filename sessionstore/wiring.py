@@ -125,7 +125,8 @@ def _open(config: Config, opened: ExitStack, *, memory: bool, read_only: bool) -
     with places.locks.hold(INIT_LOCK, shared=read_only, timeout_s=config.lock_timeout_s):
         keyring, store_id, notices = places.start.run(read_only=read_only)
         if not read_only:
-            places.sessions.sweep()
+            for directory in (places.state, places.data, places.sessions):
+                directory.sweep()
     ledger = Ledger.open(
         places.state,
         keyring,

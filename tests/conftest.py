@@ -36,6 +36,12 @@ def no_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 
+@pytest.fixture
+def unmeasured(no_surroundings: None) -> dict[str, str]:
+    """The environment for a child process that is asked what it has loaded: measuring coverage loads modules too."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the checkout that these tests lie in."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib
-import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,15 +27,18 @@ HEAVY = {
 }
 
 
-def loaded_by(statement: str) -> set[str]:
-    """The top-level modules that a fresh process has loaded after `statement`."""
-    # Whoever measures coverage in child processes loads modules of its own there.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    code = f"import sys; {statement}; print(*{{name.partition('.')[0] for name in sys.modules}})"
-    child = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    return set(child.stdout.split())
+@pytest.fixture
+def loaded_by(unmeasured: dict[str, str]) -> Callable[[str], set[str]]:
+    """The top-level modules that a fresh process has loaded after a statement."""
+
+    def answer(statement: str) -> set[str]:
+        code = f"import sys; {statement}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+        child = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code], env=unmeasured, capture_output=True, text=True, check=True
+        )
+        return set(child.stdout.split())
+
+    return answer
 
 
 class TestPublicNames:
@@ -81,15 +84,15 @@ class TestPublicNames:
 
 
 class TestCost:
-    def test_importing_the_package_loads_nothing_heavy(self) -> None:
+    def test_importing_the_package_loads_nothing_heavy(self, loaded_by: Callable[[str], set[str]]) -> None:
         assert not HEAVY & loaded_by("import sessionstore")
 
-    def test_importing_the_package_loads_no_room_of_it(self) -> None:
+    def test_importing_the_package_loads_no_room_of_it(self, loaded_by: Callable[[str], set[str]]) -> None:
         statement = "import sessionstore; assert not [n for n in sys.modules if n.startswith('sessionstore.')]"
         assert "sessionstore" in loaded_by(statement)
 
-    def test_catching_errors_loads_nothing_heavy(self) -> None:
+    def test_catching_errors_loads_nothing_heavy(self, loaded_by: Callable[[str], set[str]]) -> None:
         assert not HEAVY & loaded_by("from sessionstore import errors; errors.VerificationError")
 
-    def test_a_name_that_is_used_loads_only_its_own_room(self) -> None:
+    def test_a_name_that_is_used_loads_only_its_own_room(self, loaded_by: Callable[[str], set[str]]) -> None:
         assert "sqlite3" not in loaded_by("from sessionstore import Session")

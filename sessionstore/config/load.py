@@ -107,6 +107,9 @@ def _places(root: str | os.PathLike[str] | None, app: str, environ: Mapping[str,
     if root is not None:
         return _rooted(os.fspath(root), "argument root")
     if HOME_NAME in environ:
+        if not os.path.isabs(environ[HOME_NAME]):
+            # From the current directory it would be whatever a cloned project brings along, key and settings included.
+            raise ConfigError(setting="root", source=f"environment {HOME_NAME}", reason="an absolute path is needed")
         return _rooted(environ[HOME_NAME], f"environment {HOME_NAME}")
     if not isinstance(app, str) or not _APP.fullmatch(app):
         raise ConfigError(

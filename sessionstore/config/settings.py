@@ -76,7 +76,7 @@ SETTINGS: tuple[Setting, ...] = (
         "max_sessions",
         Count(1, 10_000_000, "sessions"),
         "10000",
-        "how many sessions the store may hold; from 80 % on, creating one warns",
+        "how many sessions the store may hold",
     ),
     Setting(
         "cleanup_days",

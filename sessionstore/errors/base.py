@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, ClassVar
 
 
@@ -33,7 +34,7 @@ class SessionStoreError(Exception):
         found: dict[str, None] = {}
         for base in reversed(cls.__mro__):
             if issubclass(base, SessionStoreError):
-                annotations = base.__dict__.get("__annotations__", {})
+                annotations = inspect.get_annotations(base)
                 found.update((name, None) for name, kind in annotations.items() if "ClassVar" not in str(kind))
         return tuple(found)
 

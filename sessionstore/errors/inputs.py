@@ -10,7 +10,7 @@ class ConfigError(SessionStoreError):
 
     code = "config_invalid"
     sentence = "setting {setting} from {source}: {reason}"
-    advice = "`sessionstore config show` lists every setting, its value and where it came from"
+    advice = "correct or remove that setting; the reference page Configuration lists every one with its range"
     setting: str
     source: str
     reason: str

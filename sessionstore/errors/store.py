@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sessionstore.errors.base import SessionStoreError
 
 
@@ -84,11 +86,15 @@ class TooLargeError(SessionStoreError):
 
     code = "too_large"
     sentence = "{what} of {size_bytes} bytes is over the limit of {limit_bytes} bytes"
-    advice = "shorten it, or raise the limit ({setting})"
+    advice = "shorten it, or raise {setting}"
     what: str
     size_bytes: int
     limit_bytes: int
     setting: str
+
+    def __init__(self, *, hint: str | None = None, **fields: Any) -> None:
+        fixed = hint is None and not fields.get("setting")
+        super().__init__(hint="shorten it; this limit is fixed" if fixed else hint, **fields)
 
 
 class SessionLimitError(SessionStoreError):

@@ -4,7 +4,7 @@ A segment is the lines between two seals, with the seal that commits them. Readi
 seal, verifies it over the bytes before it, and only then hands the segment out to be decoded. Writing goes the other
 way: `Batch` collects lines and seals them at least every 1 MiB.
 
-Memory: reading in steps holds one segment and one step; a segment is 1 MiB plus at most one entry.
+Memory: reading in steps holds a few times one segment or one step; a segment is 1 MiB plus at most one line.
 """
 
 from __future__ import annotations
@@ -15,8 +15,16 @@ from typing import Any
 import msgspec
 
 from sessionstore.errors import MalformedError, TooLargeError
-from sessionstore.format.lines import ENTRY, Open, State, StateChange, decode_line, decode_open, read_lines
-from sessionstore.format.seal import SEGMENT_BYTES, Sealed, Sealer, find_seal
+from sessionstore.format.lines import (
+    ENTRY,
+    Open,
+    State,
+    StateChange,
+    decode_entry,
+    decode_open,
+    decode_state,
+)
+from sessionstore.format.seal import MAX_SEAL_BYTES, SEAL, SEGMENT_BYTES, Broken, Sealed, Sealer, find_seal
 from sessionstore.model import Provenance
 
 STEP_BYTES = 1024 * 1024
@@ -35,16 +43,6 @@ class Segment(msgspec.Struct, frozen=True):
     body: bytes
     sealed: Sealed
     is_first: bool
-
-    def decode(self) -> tuple[Open | None, list[dict[str, Any] | StateChange]]:
-        """The open line, if it is here, and the entries and state changes in order.
-
-        Raises:
-            MalformedError: A sealed line is none of this format (a file of a newer release).
-        """
-        lines = read_lines(self.body)
-        opened = decode_open(next(lines, b"")) if self.is_first else None
-        return opened, [decode_line(line) for line in lines]
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,32 +94,49 @@ def walk(
         read: `read(start, size)` gives up to `size` bytes from `start`.
         previous: The seal to go on behind, None to begin at the start of the file.
         end: Offset where reading stops, in bytes.
-        step_bytes: How much is read at a time.
+        step_bytes: How much is read at a time; more where a line is longer than that.
 
     Raises:
         Broken: The next seal does not commit the bytes before it. Every segment handed out before is good.
         UnknownKeyError, KeyDisabledError: The next seal's key cannot be used.
     """
-    window = bytearray()
+    window = b""
     start = previous.end if previous is not None else 0  # offset of window[0] in the file
     line = scan = 0  # in the window: where the segment begins, where the search goes on
     while True:
-        found = find_seal(window, line, scan)
+        found = _next_seal(window, line, scan)
         if found is None:
-            step = read(start + len(window), min(step_bytes, end - start - len(window)))
+            pending = len(window) - line
+            # Growing steps: a line of any length costs a few copies of it, not one a step.
+            step = read(start + len(window), min(max(step_bytes, pending // 2), end - start - len(window)))
             if not step:
                 return
-            # Searching goes on where it stopped: a file without any seal costs one pass, not one a step.
-            scan = max(0, len(window) - line - 64 * 1024)
-            del window[:line]
+            # The search goes on where it stopped, but for a seal line that was cut off.
+            scan = max(0, pending - MAX_SEAL_BYTES)
+            window = window[line:] + step
             start, line = start + line, 0
-            window += step
             continue
         begin, stop = found
-        body = bytes(memoryview(window)[line:begin])
-        sealed = sealer.verify(previous, body, bytes(memoryview(window)[begin:stop]))
+        body = window[line:begin]
+        sealed = sealer.verify(previous, body, window[begin:stop])
         yield Segment(body, sealed, previous is None)
         previous, line, scan = sealed, stop, stop
+
+
+def _next_seal(window: bytes, line: int, scan: int) -> tuple[int, int] | None:
+    """Where the next seal line begins and ends, None while it is not there as a whole.
+
+    Raises:
+        Broken: The line that fills a segment has no seal behind it. Nothing that comes later can mend that, so a file
+            without seals is not read to its end.
+    """
+    found = find_seal(window, line, scan, line + SEGMENT_BYTES)
+    if found is not None and found[0] <= line + SEGMENT_BYTES:
+        return found
+    full = window.find(b"\n", line + SEGMENT_BYTES - 1) + 1
+    if full and not SEAL.startswith(window[full : full + len(SEAL)]):
+        raise Broken
+    return find_seal(window, full) if full else None
 
 
 class Batch:
@@ -222,14 +237,34 @@ class Content:
         """Take one more segment, in order.
 
         Raises:
-            MalformedError: As `Segment.decode`, or the seal counts other entries than there are.
+            MalformedError, UnsupportedVersionError: As `add_body`, or the seal counts other entries than there are.
         """
-        opened, items = segment.decode()
-        self.opened = opened or self.opened
-        for item in items:
-            if isinstance(item, dict):
-                self.entries.append(item)
-            else:
-                self.state = self.state.merged(item)
+        self.add_body(segment.body, is_first=segment.is_first)
         if self._entries_before + len(self.entries) != segment.sealed.seal.entries:
             raise MalformedError(session_id="", reason="a seal counts other entries than there are")
+
+    def add_body(self, body: bytes, *, is_first: bool, start: int = 0, stop: int | None = None) -> None:
+        """Take the lines of one more segment, verified by the caller.
+
+        Args:
+            body: Bytes that hold them.
+            is_first: Whether the open line is the first of them.
+            start, stop: Where in `body` they begin and end.
+
+        Raises:
+            MalformedError, UnsupportedVersionError: A sealed line is none of this format (a file of a newer release).
+        """
+        stop, view = len(body) if stop is None else stop, memoryview(body)
+        if is_first:
+            first = body[start:stop].partition(b"\n")[0]
+            self.opened = decode_open(first)
+            start += len(first) + 1
+        while start < stop:
+            end = body.find(b"\n", start, stop)
+            if end < 0:
+                raise MalformedError(session_id="", reason="the last line has no end")
+            if body.startswith(ENTRY, start):
+                self.entries.append(decode_entry(view[start:end]))
+            else:
+                self.state = self.state.merged(decode_state(body[start:end]))
+            start = end + 1

@@ -6,7 +6,8 @@ So a value is checked before it is encoded, and what was encoded is decoded once
 it is sealed.
 
 Allowed: dict with str keys, list, tuple (comes back as a list), str without lone surrogates, bool, None, int from -2^63
-to 2^64 - 1, finite float; nested at most 128 levels. Anything else is refused, with the way to the value in the reason.
+to 2^64 - 1, finite float; nested at most 128 levels. Anything else is refused, with the way to the value in the reason:
+member names and indexes, cut to a readable length, and never the value itself.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from sessionstore.errors import MalformedError, TooDeepError, TooLargeError
 MAX_DEPTH = 128
 MIN_INT = -(2**63)
 MAX_INT = 2**64 - 1
+MAX_SHOWN_NAME_CHARS = 40
+MAX_SHOWN_STEPS = 8
 
 _encode = msgspec.json.Encoder().encode
 decode_object = msgspec.json.Decoder(dict[str, Any]).decode
@@ -31,7 +34,13 @@ decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 class _Refused(Exception):
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        self.way: list[str] = []
+        self.way: list[str] = []  # innermost step first
+
+    def text(self, what: str) -> str:
+        steps, half = self.way[::-1], MAX_SHOWN_STEPS // 2
+        if len(steps) > MAX_SHOWN_STEPS:
+            steps = [*steps[:half], "…", *steps[-half:]]
+        return f"{what}{''.join(steps)}: {self.reason}"
 
 
 class _Deep(Exception):
@@ -57,8 +66,7 @@ def encode_object(value: dict[str, Any], *, max_bytes: int, what: str = "entry")
         _check(value, 1)
         encoded = _encode(value)
     except _Refused as refused:
-        way = "".join(reversed(refused.way))
-        raise MalformedError(session_id="", reason=f"{what}{way}: {refused.reason}") from None
+        raise MalformedError(session_id="", reason=refused.text(what)) from None
     except _Deep:
         raise TooDeepError(session_id="", limit=MAX_DEPTH) from None
     if len(encoded) > max_bytes:
@@ -79,8 +87,7 @@ def parse_json(text: bytes) -> Any:
         value = json.loads(text.decode("utf-8"), object_pairs_hook=_unique_members, parse_constant=_no_constant)
         _check(value, 1)
     except _Refused as refused:
-        way = "".join(reversed(refused.way))
-        raise MalformedError(session_id="", reason=f"value{way}: {refused.reason}") from None
+        raise MalformedError(session_id="", reason=refused.text("value")) from None
     except (_Deep, RecursionError):
         raise TooDeepError(session_id="", limit=MAX_DEPTH) from None
     except UnicodeDecodeError as exc:
@@ -106,7 +113,7 @@ def _check(value: Any, depth: int) -> None:
             try:
                 _check(member, depth + 1)
             except _Refused as refused:
-                refused.way.append(f".{key}")
+                refused.way.append(f".{_shown(key)}")
                 raise
     elif kind is list or kind is tuple:
         if depth > MAX_DEPTH:
@@ -134,6 +141,12 @@ def _check_text(text: str) -> None:
             text.encode()
         except UnicodeEncodeError:
             raise _Refused("half a surrogate pair is not text") from None
+
+
+def _shown(name: str) -> str:
+    # A name comes from outside: it may be megabytes long, or hold terminal escapes.
+    short = name[:MAX_SHOWN_NAME_CHARS] + "…" * (len(name) > MAX_SHOWN_NAME_CHARS)
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in short)
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -117,6 +117,13 @@ class Directory:
         """Device and inode number."""
         return self._identity
 
+    def changed_ns(self) -> int:
+        """When a name last came or went, in nanoseconds by the file system's clock; `utime` cannot set it back."""
+        try:
+            return os.fstat(self.fd).st_ctime_ns
+        except OSError as exc:
+            raise unavailable(exc, os.path.basename(self._path)) from exc
+
     def sub(self, name: str, *, create: bool = False, strict: bool = False) -> Directory:
         """The directory `name` in this one; see `open`."""
         path = os.path.join(self._path, check_name(name))

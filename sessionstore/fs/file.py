@@ -247,7 +247,9 @@ class File:
 
     def _cut_back(self, offset: int) -> None:
         try:
-            os.ftruncate(self._fd, offset)
+            # A refusal before the first byte leaves the times alone too: they tell others that nothing changed.
+            if os.fstat(self._fd).st_size != offset:
+                os.ftruncate(self._fd, offset)
         except OSError as exc:
             self._failed = True
             raise unavailable(exc, self.name, outcome="unknown") from exc

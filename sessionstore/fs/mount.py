@@ -13,7 +13,6 @@ local ones.
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
 from sessionstore.fs.refusal import unavailable
@@ -77,7 +76,7 @@ def file_system_kind(fd: int) -> FileSystemKind:
         StoreUnavailableError: The kernel does not tell.
     """
     try:
-        return kind_named(_mounted_as(fd) or kind_of_magic(_magic(fd)))
+        return kind_named(_mounted_as(fd) or _typed_as(fd))
     except OSError as exc:
         raise unavailable(exc, "file system") from exc
 
@@ -116,14 +115,8 @@ def _mounted_as(fd: int) -> str | None:
     return None
 
 
-def _magic(fd: int) -> int:
-    import ctypes  # takes milliseconds, and most systems have a mount table
+def _typed_as(fd: int) -> str:
+    from sessionstore.fs.syscalls import KERNEL  # takes milliseconds, and most systems have a mount table
 
-    # `struct statfs` differs between machines, but it always begins with the type: one long, on s390x an int.
-    buffer = ctypes.create_string_buffer(512)
-    if ctypes.CDLL(None, use_errno=True).fstatfs(fd, buffer) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
-    if os.uname().machine.startswith("s390"):
-        return ctypes.c_uint32.from_buffer(buffer).value
-    return ctypes.c_ulong.from_buffer(buffer).value & 0xFFFFFFFF
+    magic = KERNEL.fs_type(fd)
+    return "unknown" if magic is None else kind_of_magic(magic)

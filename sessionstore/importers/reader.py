@@ -12,7 +12,8 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, BinaryIO
+from functools import partial
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
@@ -30,6 +31,7 @@ _MESSAGE_ENTRY: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     codex.FORMAT: codex.message_entry,
     gemini.FORMAT: gemini.message_entry,
 }
+_PIECE_BYTES = 1024 * 1024
 _decode = msgspec.json.Decoder().decode
 
 
@@ -57,20 +59,22 @@ def open_transcript(file: BinaryIO, *, format: str = "auto", max_bytes: int) -> 
     Errors that `file` itself raises pass through. The file is not closed.
 
     Args:
-        file: Open for reading in binary mode, able to seek; read from its start.
+        file: Open for reading in binary mode with a buffer, able to seek; read from its start.
         format: `claude-code`, `codex`, `gemini`, or `auto` to find out.
         max_bytes: Cap on the size of the file, in bytes.
 
     Raises:
         ImportFormatError: The file is empty, of no such format, of another format than was said, or has more than
             4,000,000 lines.
-        InvalidValueError: `format` is none of the four, or the file is open as text.
+        InvalidValueError: `format` is none of the four, or the file is open as text or without a buffer.
         TooLargeError: The file is larger than `max_bytes`.
     """
     if format not in ("auto", *FORMATS):
         raise InvalidValueError(what="format", reason=f"one of auto, {', '.join(FORMATS)} is needed")
-    if isinstance(file, io.TextIOBase):
-        raise InvalidValueError(what="transcript", reason="a file open in binary mode is needed")
+    _check_binary(file)
+    if isinstance(file, io.RawIOBase):
+        # It may give fewer bytes than asked for, and a line from it costs a system call for every byte.
+        raise InvalidValueError(what="transcript", reason="a buffered file is needed")
     size_bytes = file.seek(0, io.SEEK_END)
     if size_bytes > max_bytes:
         raise _too_large(size_bytes, max_bytes)
@@ -134,14 +138,26 @@ class TranscriptReader:
 def _seekable(data: bytes | BinaryIO | Iterable[bytes], max_bytes: int) -> BinaryIO:
     if isinstance(data, (bytes, bytearray, memoryview)):
         return io.BytesIO(data)
-    if isinstance(data, io.IOBase) and (isinstance(data, io.TextIOBase) or data.seekable()):
-        return data  # type: ignore[return-value]
+    pieces: Iterable[bytes] = data
+    if hasattr(data, "read"):
+        file = cast(BinaryIO, data)
+        _check_binary(file)
+        if file.seekable():
+            if not isinstance(file, io.RawIOBase):
+                return file
+            file.seek(0)
+        pieces = iter(partial(file.read, _PIECE_BYTES), b"")
     held = io.BytesIO()
-    for piece in data:
+    for piece in pieces:
         held.write(piece)
         if held.tell() > max_bytes:
             raise _too_large(held.tell(), max_bytes)
     return held
+
+
+def _check_binary(file: BinaryIO) -> None:
+    if not isinstance(file.read(0), bytes):
+        raise InvalidValueError(what="transcript", reason="a file open in binary mode is needed")
 
 
 def _too_large(size_bytes: int, max_bytes: int) -> TooLargeError:

@@ -157,13 +157,12 @@ class FileKeyStore:
 
 def _encode(keyring: Keyring, salt: bytes) -> bytes:
     primary = keyring.primary
-    stored = _StoredKeyring(
-        _FORMAT,
-        keyring.generation,
-        [_StoredKey(key.id, key.secret.hex(), key.status, key.created_at) for key in keyring.keys],
-        salt_check(primary.secret, salt),
-    )
-    body = msgspec.json.encode(stored)
+    keys = [
+        {"id": key.id, "secret": key.secret.hex(), "status": key.status, "created_at": key.created_at}
+        for key in keyring.keys
+    ]
+    check = salt_check(primary.secret, salt)
+    body = msgspec.json.encode({"format": _FORMAT, "generation": keyring.generation, "keys": keys, "check": check})
     mac = keyring.mac_key("keyring").tag(_CONTEXT, body)
     return msgspec.json.encode(_StoredFile(msgspec.Raw(body), mac.hex())) + b"\n"
 

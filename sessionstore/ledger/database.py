@@ -26,7 +26,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sessionstore.errors import LedgerMissingError, StoreUnavailableError
@@ -91,8 +91,8 @@ class Database:
 
     @property
     def synced(self) -> bool:
-        """Whether no commit of this process waits for a sync."""
-        return self._synced
+        """Whether no commit of this process waits for a sync, or can be synced here any more."""
+        return self._synced or self._closed or self._pid != os.getpid()
 
     def read(self, sql: str, parameters: tuple[Any, ...] = ()) -> Rows:
         """All rows of a query, from one consistent state.
@@ -104,7 +104,7 @@ class Database:
         with self._lock:
             try:
                 return (self._connection or self._connect()).execute(sql, parameters).fetchall()
-            except sqlite3.Error as exc:
+            except (sqlite3.Error, UnicodeDecodeError) as exc:
                 raise translate(exc, self.path) from exc
 
     def write(self, sql: str, parameters: tuple[Any, ...], *, durable: bool) -> int:
@@ -135,7 +135,7 @@ class Database:
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
                 connection.execute("COMMIT")
-            except sqlite3.Error as exc:
+            except (sqlite3.Error, UnicodeDecodeError) as exc:
                 self._drop()
                 raise translate(exc, self.path) from exc
             except BaseException:
@@ -211,7 +211,7 @@ class Database:
             self._set_up(connection)
             self._identity = (status.st_dev, status.st_ino)
             self._check_place()
-        except sqlite3.Error as exc:
+        except (sqlite3.Error, UnicodeDecodeError) as exc:
             connection.close()
             raise translate(exc, self.path) from exc
         except BaseException:
@@ -238,18 +238,14 @@ class Database:
         if self._read_only:
             connection.execute("PRAGMA query_only = ON")
             return
-        # Changes something only in a copy that a tool made without WAL.
-        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-        if mode != "wal":
-            raise unavailable("this file system cannot share the ledger between processes")
+        schema.use_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
 
     def _check_place(self) -> None:
         """SQLite opens by path alone: what it opened must be in the directory that is held open."""
-        try:
+        status = None
+        with suppress(OSError):
             status = os.stat(self.path, follow_symlinks=False)
-        except OSError:
-            status = None
         if status is None or (status.st_dev, status.st_ino) != self._identity:
             raise unavailable("the state directory was moved or replaced while it was open")
 

@@ -69,7 +69,8 @@ def start(state: Directory) -> None:
     if exists(state):
         raise StoreUnavailableError(reason="there is a ledger already", outcome="not_written")
     for suffix in ("", *_BESIDE):
-        state.unlink(NEW + suffix)
+        if state.stat(NEW + suffix) is not None:
+            state.unlink(NEW + suffix)
     state.create(NEW, b"")
 
 

@@ -74,15 +74,10 @@ class Inventory:
         self._put(connection, msgspec.structs.replace(entry, state="migrated"))
 
     def _open_all(self, rows: list[tuple[Any, ...]]) -> dict[str, InventoryEntry]:
-        found = {}
-        for name, key_id, payload, mac in rows:
-            entry = found[name] = self._seal.open(name, key_id, payload, mac)
-            if entry.name != name:
-                raise self._seal.corrupt("two columns of a row disagree")
-        return found
+        return {name: self._seal.open(name, key_id, payload, mac) for name, key_id, payload, mac in rows}
 
     def _compare(self, known: dict[str, InventoryEntry], bound: InventorySummary | None) -> None:
-        if (_summary(known) if bound else None) != bound or (known and not bound):
+        if bound != (_summary(known) if bound or known else None):
             raise self._seal.corrupt("the list of unsigned files was changed outside sessionstore")
 
     def _put(self, connection: sqlite3.Connection, entry: InventoryEntry) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import sqlite3
 
 from sessionstore.errors import LedgerCorruptError
-from sessionstore.ledger.failures import translate
+from sessionstore.ledger.failures import translate, unavailable
 
 VERSION = 1
 
@@ -42,7 +42,7 @@ def make(path: str) -> None:
     try:
         connection = sqlite3.connect(path, isolation_level=None)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            use_wal(connection)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("BEGIN IMMEDIATE")
             for statement in _OBJECTS.values():
@@ -53,6 +53,17 @@ def make(path: str) -> None:
             connection.close()
     except sqlite3.Error as exc:
         raise translate(exc, path) from exc
+
+
+def use_wal(connection: sqlite3.Connection) -> None:
+    """Keep commits in a log. The file remembers it; this changes something only in a copy that a tool made without.
+
+    Raises:
+        StoreUnavailableError: The file system has no memory that processes share.
+    """
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise unavailable("this file system cannot share the ledger between processes")
 
 
 def check(connection: sqlite3.Connection, path: str) -> None:

@@ -79,7 +79,7 @@ def check_key(key: str) -> str:
     except UnicodeEncodeError:
         raise InvalidValueError(what="key", reason="half a surrogate pair is not text") from None
     if size_bytes > MAX_KEY_BYTES:
-        raise TooLargeError(what="key", size_bytes=size_bytes, limit_bytes=MAX_KEY_BYTES, setting="fixed")
+        raise TooLargeError(what="key", size_bytes=size_bytes, limit_bytes=MAX_KEY_BYTES, setting="")
     return key
 
 

@@ -35,6 +35,8 @@ def parse_time(text: str) -> datetime:
         ValueError: `text` is not a time, or has no zone.
     """
     moment = datetime.fromisoformat(text)
+    if moment.tzinfo is UTC:
+        return moment
     if moment.tzinfo is None:
         raise ValueError("a time without a zone means nothing here")
     try:

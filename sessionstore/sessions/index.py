@@ -24,6 +24,7 @@ from sessionstore.errors import (
 )
 from sessionstore.ledger import Head
 from sessionstore.model import (
+    LoadWarning,
     SessionPage,
     SessionSummary,
     StoreStats,
@@ -131,6 +132,13 @@ class Index:
         logs = (name for name, _ in self._ground.backend.scan() if name.endswith(_LOG_SUFFIX))
         files = (name.removesuffix(_LOG_SUFFIX) for name in logs)
         return known + sorted(file for file in files if is_id(file) and states.get(file, "deleted") == "deleted")
+
+    def room_left(self) -> tuple[LoadWarning, ...]:
+        """A warning from four fifths of the allowed number of sessions on."""
+        held, limit = self._ground.ledger.count(("creating", "live")), self._ground.config.max_sessions
+        if held * 5 < limit * 4:
+            return ()
+        return (LoadWarning("session_limit_near", f"this store holds {held} of the {limit} sessions that it may"),)
 
     def nearest_project(self, places: tuple[tuple[int, int], ...]) -> str | None:
         """The display path of the first of `places` (nearest first) that is the project of a live session."""

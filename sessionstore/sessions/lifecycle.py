@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import chain
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -73,11 +73,13 @@ class Lifecycle:
         Raises:
             AlreadyExistsError: The id or the key is taken; an id stays taken after its session was deleted.
             SessionLimitError: The store is full.
-            MalformedError, TooDeepError, TooLargeError: Something given cannot be kept.
+            InvalidValueError, MalformedError, TooDeepError, TooLargeError: Something given cannot be kept.
             StoreUnavailableError: The store refused; nothing was made.
         """
         ground = self._ground
         self._refuse_read_only()
+        if provenance not in get_args(Provenance):
+            raise InvalidValueError(what="provenance", reason=f"one of {', '.join(get_args(Provenance))} is needed")
         session_id = new_id() if session_id is None else check_id(session_id)
         now = format_time(ground.now())
         nothing = Summary(

@@ -13,8 +13,9 @@ from contextlib import closing
 from typing import Any, TypeVar
 
 from sessionstore.errors import KeyringError, VerificationError
+from sessionstore.format.chain import Unchained, chained_bodies
 from sessionstore.format.lines import STATE, Open, State, decode_state, read_lines
-from sessionstore.format.log import STEP_BYTES, Content, Segment, walk
+from sessionstore.format.log import Content, Segment, walk
 from sessionstore.format.seal import Broken, Sealed
 from sessionstore.model import LoadWarning, Session, check_id, parse_time
 from sessionstore.sessions.ground import Ground
@@ -108,17 +109,16 @@ class Reader:
             raise LookupError(at)
         return content, found.sealed
 
-    def segments(self, found: Found, step_bytes: int = STEP_BYTES) -> Iterator[Segment]:
+    def segments(self, found: Found) -> Iterator[Segment]:
         """Yield the verified segments up to the last good seal.
 
         Raises:
             InvalidSignatureError: The next one is not what was saved.
         """
         last: Sealed | None = None
-        end = found.sealed.end
         try:
             sealer = self._ground.sealer(found.head.session_id)
-            for segment in walk(sealer, found.log.read, end=end, step_bytes=step_bytes):
+            for segment in walk(sealer, found.log.read, end=found.sealed.end):
                 last = segment.sealed
                 yield segment
         except (Broken, KeyringError):
@@ -129,11 +129,26 @@ class Reader:
     def _load(self, look: Look) -> Session:
         found = look.found()
         with closing(found.log):
+            # In one piece: the size was checked against the cap, and a session in memory needs its bytes anyway.
+            data = found.log.read(0, found.sealed.end)
             content = Content()
-            # One step: the size was checked against the cap, and a session in memory needs its bytes anyway.
-            for segment in self.segments(found, step_bytes=found.sealed.end):
-                content.add(segment)
+            for start, stop in self._bodies(found, data):
+                content.add_body(data[start:stop], is_first=start == 0)
             return as_session(found, content)
+
+    def _bodies(self, found: Found, data: bytes) -> list[tuple[int, int]]:
+        """Where the segments of a whole file are, all of them verified before any is decoded."""
+        try:
+            return chained_bodies(data, found.sealed)
+        except Unchained as unchained:
+            good = unchained.good
+        sealer = self._ground.sealer(found.head.session_id)
+        try:
+            raise damaged(found.head.session_id, sealer.verify_line(good) if good else None)
+        except (Broken, KeyringError):
+            # The seal before was forged to fit: only its signature tells, so the first bad one is looked for.
+            self.verify(found)
+            raise damaged(found.head.session_id, None) from None
 
     def _check(self, look: Look) -> tuple[Sealed, tuple[LoadWarning, ...]]:
         found = look.found()

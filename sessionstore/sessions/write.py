@@ -215,10 +215,10 @@ class Writer:
         return sealed if sealed.signature == head.tag and log.stamp().size == head.end else None
 
     def _checked(self, session_id: str) -> Ready:
-        """Verify the whole log; give it a new inode without what does not belong to it; bring the head up to it.
+        """Verify the whole log, set an uncommitted tail aside, and bring the head up to it.
 
-        A copy also settles what a failed sync left open: pages that the kernel only believes to be on the disk are
-        written again.
+        A log that is ahead of its head, or has several names, becomes a new file: a copy also settles what a failed
+        sync left open, for pages that the kernel only believes to be on the disk are written again.
         """
         found = self._reader.find(session_id)
         name, backend = file_name(session_id), self._ground.backend
@@ -226,15 +226,19 @@ class Writer:
             self._reader.verify(found)
             if found.tail_bytes:
                 backend.keep(f"{session_id}.tail", _pieces(found.log.read, found.sealed.end, found.stamp.size))
-            stamp = found.stamp
-            ahead = found.sealed.signature != found.head.tag
-            if ahead or found.tail_bytes or "several_links" in found.log.notices:
-                stamp = backend.write(name, _pieces(found.log.read, 0, found.sealed.end), replace=True)
-        head = head_after(found.head, found.sealed, stamp)
-        self.commit(head, found.head)
+            if found.sealed.signature != found.head.tag or "several_links" in found.log.notices:
+                backend.write(name, _pieces(found.log.read, 0, found.sealed.end), replace=True)
         log = backend.open(name, writable=True)
         if log is None:
-            raise MissingError(session_id=session_id, head_rev=head.rev)
+            raise MissingError(session_id=session_id, head_rev=found.head.rev)
+        try:
+            if log.stamp().size > found.sealed.end:
+                log.cut(found.sealed.end)
+            head = head_after(found.head, found.sealed, log.stamp())
+            self.commit(head, found.head)
+        except BaseException:
+            log.close()
+            raise
         return Ready(log, head, found.sealed)
 
 

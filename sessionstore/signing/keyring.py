@@ -66,7 +66,7 @@ class Keyring:
         salt: The configured signing salt, empty for none.
 
     Raises:
-        ValueError: None or several of `keys` are primary.
+        ValueError: None or several of `keys` are primary, or a key is there twice.
     """
 
     def __init__(self, keys: Sequence[Key], *, generation: int, salt: bytes = b"") -> None:
@@ -78,6 +78,8 @@ class Keyring:
         self.generation = generation
         self._salt = salt
         self._by_id = {key.id: key for key in keys}
+        if len(self._by_id) != len(self.keys):
+            raise ValueError("a key is in a keyring once, with one status")
         self._derived: dict[tuple[Purpose, str], MacKey] = {}
 
     def __repr__(self) -> str:

@@ -10,7 +10,8 @@ The contract:
 * `write` is atomic: a reader sees the old bytes or the new ones, also after a crash, never a part.
 * A missing name is None (`open`) or nothing (`delete`), never an error.
 * `scan` gives names in no particular order.
-* Every failure leaves as `StoreUnavailableError`, `UnsafeFileError`, `AlreadyExistsError` or `TooLargeError`.
+* Every failure leaves as `StoreUnavailableError`, `UnsafeFileError` or `AlreadyExistsError`; a name that can be none as
+  `InvalidValueError`.
 
 All objects here may be used from several threads; the locks order them.
 """
@@ -42,15 +43,19 @@ class Log(Protocol):
     @property
     def notices(self) -> tuple[str, ...]:
         """What was odd about it when it was opened: `several_links`, `loose_mode`."""
+        ...
 
     def stamp(self) -> Stamp:
         """The stamp now, from the opened log."""
+        ...
 
     def is_current(self) -> bool:
         """Whether the name it was opened under still leads to this log."""
+        ...
 
     def read(self, start: int, size: int) -> bytes:
         """Up to `size` bytes from `start`, fewer only at the end."""
+        ...
 
     def append(self, offset: int, chunks: Iterable[bytes]) -> Stamp:
         """Write `chunks` at `offset`, which must be the end of the log, sync once, return the stamp after it.
@@ -61,9 +66,19 @@ class Log(Protocol):
 
         Whatever iterating `chunks` raises passes through, after the log was cut back.
         """
+        ...
+
+    def cut(self, offset: int) -> None:
+        """Drop every byte from `offset` on, durably.
+
+        Raises:
+            StoreUnavailableError: `not_written`: nothing was dropped. `unknown`: the sync failed, as in `append`.
+        """
+        ...
 
     def close(self) -> None:
         """Release the log. Calling it again does nothing."""
+        ...
 
 
 class Backend(Protocol):
@@ -71,6 +86,7 @@ class Backend(Protocol):
 
     def open(self, name: str, *, writable: bool = False) -> Log | None:
         """The log of that name, or None."""
+        ...
 
     def write(self, name: str, chunks: Iterable[bytes], *, replace: bool) -> Stamp:
         """Make or replace the whole log atomically and durably; with `replace=False` an existing name is refused.
@@ -78,18 +94,23 @@ class Backend(Protocol):
         Raises:
             AlreadyExistsError: `replace` is false and the name is taken.
         """
+        ...
 
     def delete(self, name: str) -> None:
         """Remove the name durably."""
+        ...
 
     def scan(self) -> Iterator[tuple[str, Stamp | None]]:
         """Every name with its stamp, None for what is not an ordinary file of ours (shown, never opened)."""
+        ...
 
     def names_token(self) -> object | None:
         """Something that changes whenever a name comes or goes; None while the last change is too recent to tell."""
+        ...
 
     def stamp(self, name: str) -> Stamp | None:
         """The stamp of a name without opening it; None if it is missing or no ordinary file of ours."""
+        ...
 
     def lock(
         self, session_id: str, kind: LockKind, *, shared: bool = False, timeout_s: float
@@ -99,6 +120,8 @@ class Backend(Protocol):
         Raises:
             StoreUnavailableError: `not_written`: not had within `timeout_s` seconds.
         """
+        ...
 
     def keep(self, name: str, chunks: Iterable[bytes]) -> str:
         """Put bytes that are no session into quarantine under a name derived from `name`; return where, for people."""
+        ...

@@ -32,6 +32,7 @@ BACKEND_CHECKS: tuple[Callable[[Backend], None], ...] = (
     logs.a_failing_source_leaves_the_old_bytes,
     logs.cutting_drops_the_end_and_never_grows,
     logs.a_log_opened_to_read_is_not_changed,
+    logs.a_name_that_comes_or_goes_is_told_by_the_token,
     logs.kept_bytes_are_out_of_the_way,
     sharing.hostile_names_never_meet,
     sharing.names_that_are_no_single_name_are_refused,

@@ -152,6 +152,18 @@ def a_log_opened_to_read_is_not_changed(backend: Backend) -> None:
     expect(content(backend, NAME) == b"old", "and nothing may have been")
 
 
+def a_name_that_comes_or_goes_is_told_by_the_token(backend: Backend) -> None:
+    def same(before: object | None) -> bool:
+        return before is not None and before == backend.names_token()
+
+    before = backend.names_token()
+    backend.write(NAME, [b"x"], replace=False)
+    expect(not same(before), "a new name must change the token, or leave none")
+    before = backend.names_token()
+    backend.delete(NAME)
+    expect(not same(before), "a removed name must change the token, or leave none")
+
+
 def kept_bytes_are_out_of_the_way(backend: Backend) -> None:
     places = {backend.keep(NAME, [b"torn ", b"tail"]) for _ in range(3)}
     expect(len(places) == 3, "bytes that are kept must never replace others")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import subprocess
@@ -104,7 +105,7 @@ print(read_file(Path("config.toml"), source="file"))
     def test_a_root_that_is_a_file_is_refused(self, root: Path, load: Load) -> None:
         root.rmdir()
         root.write_text("")
-        assert reason_of(load) == os.strerror(20)
+        assert reason_of(load) == os.strerror(errno.ENOTDIR)
 
     def test_a_directory_in_its_place_is_refused(self, root: Path, load: Load) -> None:
         (root / "config.toml").mkdir()
@@ -113,6 +114,11 @@ print(read_file(Path("config.toml"), source="file"))
     def test_a_pipe_in_its_place_is_refused_without_waiting(self, root: Path, load: Load) -> None:
         os.mkfifo(root / "config.toml", 0o600)
         assert reason_of(load) == "it is not a regular file"
+
+    @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file whose reading fails: mount /proc")
+    def test_a_file_whose_reading_fails_is_refused(self, root: Path, load: Load) -> None:
+        (root / "config.toml").symlink_to("/proc/self/mem")  # address 0 is not mapped
+        assert reason_of(load) == os.strerror(errno.EIO)
 
     def test_a_socket_in_its_place_is_refused(self, root: Path, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(root)  # socket names are short

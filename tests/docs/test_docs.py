@@ -22,7 +22,8 @@ FENCE = re.compile(
     r"^(?P<mark>(?:`{3,}|~{3,}))(?P<info>[^\n]*)\n(?P<body>.*?)^(?P=mark)[ \t]*$", re.MULTILINE | re.DOTALL
 )
 LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\((?P<target>[^()\s]+)(?:\s+\"[^\"]*\")?\)")
-NAMED_FILE = re.compile(r"`((?:docs|tests|migrations|sessionstore|benchmarks|\.ci)/[\w./-]*)`")
+# `sessionstore/…` is also the beginning of key labels and of places in a user's home.
+NAMED_FILE = re.compile(r"`((?:(?:docs|tests|migrations|benchmarks|\.ci)/[\w./-]*)|(?:sessionstore/[\w/]*(?:\.py|/)))`")
 
 
 class Example(NamedTuple):

@@ -1,0 +1,87 @@
+"""Medians of interleaved runs, and a table of ratios."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sessionstore import SessionStore, open_store
+from sessionstore.config import load_config
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the result.
+
+    Attributes:
+        what: What was measured.
+        ours_ms: Median in milliseconds.
+        against: What it is compared with.
+        other_ms: Median of that.
+        bound: The ratio that is wanted at most (or at least, if it starts with `>=`).
+    """
+
+    what: str
+    ours_ms: float
+    against: str
+    other_ms: float
+    bound: str
+
+    @property
+    def ratio(self) -> float:
+        """Ours over the other."""
+        return self.ours_ms / self.other_ms
+
+
+def in_turns(runs: int, *actions: Callable[[], object]) -> list[float]:
+    """Median milliseconds of each action, run one after the other `runs` times, so that a busy moment hits all."""
+    times: list[list[float]] = [[] for _ in actions]
+    for _ in range(runs):
+        for action, spent in zip(actions, times, strict=True):
+            start = time.perf_counter()
+            action()
+            spent.append(time.perf_counter() - start)
+    return [statistics.median(spent) * 1000 for spent in times]
+
+
+@contextmanager
+def store_in(directory: Path) -> Iterator[SessionStore]:
+    """A store whose caps are out of the way."""
+    environ = {"SESSIONSTORE_MAX_SESSION_BYTES": "512MiB", "SESSIONSTORE_MAX_SESSIONS": "100000"}
+    with open_store(config=load_config(root=directory, environ=environ).config) as store:
+        yield store
+
+
+def turn(number: int) -> dict[str, Any]:
+    """An entry of about 2 KB with the shape of an agent's turn: text, a tool call, its result, counts."""
+    text = f'Turn {number}: it fails because "expires_at" is naïve.\nI compare it in UTC and run the suite again.\n'
+    found = "assert token.expires_at > now()  # naïve and aware\n"
+    listing = "".join(f"tests/test_login.py:{line}: {found}" for line in range(14))
+    call = {"command": "pytest -q", "cwd": "."}
+    return {
+        "id": f"msg_{number:012d}",
+        "role": "assistant",
+        "timestamp": "2026-01-31T12:00:00.000000Z",
+        "content": [
+            {"type": "text", "text": text * 4},
+            {"type": "tool_use", "id": f"toolu_{number}", "name": "bash", "input": call},
+            {"type": "tool_result", "tool_use_id": f"toolu_{number}", "content": listing, "is_error": False},
+        ],
+        "usage": {"input_tokens": 11855 + number, "output_tokens": 81, "cache_read": 0, "total": 11936 + number},
+        "model": "a-model-of-the-day",
+        "parent": f"msg_{number - 1:012d}",
+    }
+
+
+def print_table(rows: list[Row]) -> None:
+    """The rows as a Markdown table on standard output."""
+    print("| what | ours | against | that | ratio | wanted |")
+    print("|---|---|---|---|---|---|")
+    for row in rows:
+        ours, other = f"{row.ours_ms:.3f} ms", f"{row.other_ms:.3f} ms"
+        print(f"| {row.what} | {ours} | {row.against} | {other} | {row.ratio:.2f} | {row.bound} |")
