@@ -35,7 +35,9 @@ store.create(id=id, key="k", entries=dying()) if call == "create" else store.app
 
 
 def killed(place: Any, call: str, id: str, size: int) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, place.home, call, id, str(size)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, place.home, call, id, str(size)], capture_output=True, text=True
+    )
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 

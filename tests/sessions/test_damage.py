@@ -17,7 +17,9 @@ Seals = Callable[[bytes], list[dict[str, Any]]]
 def expected(seals: list[dict[str, Any]], at: int) -> dict[str, int]:
     """What must be said of a change of the byte at that offset."""
     good = [seal for seal in seals if seal["end"] <= at]
-    return {"line": good[-1]["number"] + 1, "last_good_rev": good[-1]["rev"]} if good else {"line": 1, "last_good_rev": 0}
+    return (
+        {"line": good[-1]["number"] + 1, "last_good_rev": good[-1]["rev"]} if good else {"line": 1, "last_good_rev": 0}
+    )
 
 
 class TestChangedBytes:
@@ -62,7 +64,7 @@ class TestChangedBytes:
         found = []
         with pytest.raises(errors.InvalidSignatureError) as caught:
             for entry in place.store.entries(id):
-                found.append(entry)  # noqa: PERF402 - what came before the error counts
+                found.append(entry)
         assert found == [{"n": 0}, {"n": 1}]
         assert caught.value.fields["last_good_rev"] == 3
 

@@ -34,9 +34,7 @@ class TestNames:
             (".jsonl", ".jsonl"),
         ],
     )
-    def test_a_name_that_is_no_id_is_listed_without_control_characters(
-        self, place: Any, name: str, shown: str
-    ) -> None:
+    def test_a_name_that_is_no_id_is_listed_without_control_characters(self, place: Any, name: str, shown: str) -> None:
         id = place.session()
         (place.home / "data" / "sessions" / name).write_bytes(b"x")
         page = place.store.list()

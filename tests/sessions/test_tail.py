@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -176,7 +177,7 @@ class TestBigSaves:
         assert [seal["rev"] for seal in found] == list(range(1, rev + 1))
         assert [seal["more"] for seal in found] == [False, False, *[True] * (len(found) - 3), False]
         assert len(found) >= 4
-        assert all(seal["end"] - before["end"] < 2 * 1024 * 1024 for before, seal in zip(found, found[1:], strict=False))
+        assert all(seal["end"] - before["end"] < 2 * 1024 * 1024 for before, seal in pairwise(found))
         session = place.store.load(id)
         assert (session.rev, session.entries[1:], session.name) == (rev, self.ENTRIES, "big")
         assert [entry["n"] for entry in place.store.entries(id, -3)] == [5, 6, 7]

@@ -1,4 +1,4 @@
-"""Unsigned files of the old format: which were here at the start, what each is called, and that none is ever touched."""
+"""Unsigned files of the old format: which were here at the start, what each is called; none is ever touched."""
 
 from __future__ import annotations
 
