@@ -53,9 +53,15 @@ def every_error(store: Any, root: Path) -> Iterator[BaseException]:
         calls += [(damaged, lambda: store.load(session.id)), (damaged, lambda: store.append(session.id, [{}]))]
         calls += [(damaged, lambda: list(store.entries(session.id))), (damaged, lambda: store.export(session.id))]
     calls += [(good, lambda: store.load("no id")), (good, lambda: store.append(session.id, [{"a": float("nan")}]))]
-    calls += [(good, lambda: store.append(session.id, [{}], expected_rev=99)), (good, lambda: store.create(id=session.id))]
+    calls += [
+        (good, lambda: store.append(session.id, [{}], expected_rev=99)),
+        (good, lambda: store.create(id=session.id)),
+    ]
     calls += [(good, lambda: store.import_document(store.export(session.id)[:-5] + b'x"}}\n'))]
-    calls += [(good, lambda: pickle.dumps(store._ground.keyring)), (good, lambda: pickle.dumps(store._ground.keyring.primary))]
+    calls += [
+        (good, lambda: pickle.dumps(store._ground.keyring)),
+        (good, lambda: pickle.dumps(store._ground.keyring.primary)),
+    ]
     for content, call in calls:
         path.write_bytes(content)
         try:
@@ -66,7 +72,13 @@ def every_error(store: Any, root: Path) -> Iterator[BaseException]:
     store.close()
     keyring = root / "state" / "keyring"
     whole = keyring.read_bytes()
-    for damaged in (b"", whole[:-40], whole.replace(b'"check":"', b'"check":"0'), whole[:60] + b"0" + whole[61:], b"{}"):
+    for damaged in (
+        b"",
+        whole[:-40],
+        whole.replace(b'"check":"', b'"check":"0'),
+        whole[:60] + b"0" + whole[61:],
+        b"{}",
+    ):
         keyring.write_bytes(damaged)
         try:
             open_store(root, environ={"SESSIONSTORE_SIGNING_SALT": SALT})

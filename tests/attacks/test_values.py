@@ -134,7 +134,7 @@ class TestOtherArguments:
             {"id": "x"},
             {"project": "\ud800"},
             {"project": "a\0b"},
-            {"entries": [Message("user", "x", None, datetime(2026, 1, 1))]},  # noqa: DTZ001
+            {"entries": [Message("user", "x", None, datetime(2026, 1, 1))]},
             {"entries": [Message("user", "x", None, datetime.min.replace(tzinfo=timezone(timedelta(hours=1))))]},
         ],
         ids=repr,

@@ -16,8 +16,8 @@ Child = Callable[..., list[Any]]
 
 SEED = 20261121
 
-# A process that does nothing but forks the ones to be killed. Each opens the store for itself, tells every revision that
-# was acknowledged through a pipe, and is killed before or after one of its calls: a random one, the same in every run.
+# A process that does nothing but forks the ones to be killed. Each opens the store for itself, tells every revision
+# that was acknowledged through a pipe, and is killed before or after one of its calls: a random one, the same each run.
 STORE = """
 import random, select
 from sessionstore import open_store
@@ -218,9 +218,7 @@ def test_a_busy_writer_killed_whatever_it_is_doing(tmp_path: Path, after: int) -
     root = tmp_path / "store"
     with open_store(root, environ={}) as store:
         session_id = store.create().id
-    writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(root), session_id], stdout=subprocess.PIPE, text=True
-    )
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(root), session_id], stdout=subprocess.PIPE, text=True)
     assert writer.stdout is not None
     told = [json.loads(writer.stdout.readline()) for _ in range(after)]
     writer.kill()
