@@ -9,8 +9,6 @@ beside them there are `usage`, `declined`, `interrupted`, `output` and `internal
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 import traceback
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -85,7 +83,6 @@ def answered(ctx: click.Context, prog: str) -> Iterator[None]:
         raise
     except BrokenPipeError:
         # The reader of our output is gone: there is nobody to tell.
-        _abandon_output()
         ctx.exit(exits.FAILED)
     except (KeyboardInterrupt, click.Abort) as exc:
         _report(ctx, prog, exc, Failure("interrupted", "interrupted"))
@@ -119,15 +116,13 @@ def _report(ctx: click.Context, prog: str, exc: BaseException, failure: Failure)
     with contextlib.suppress(BrokenPipeError, output.OutputError, ValueError):
         if ctx.meta.get(_DEBUG_FLAG):
             output.say_lines("".join(traceback.format_exception(exc)))
-        if wants_json(ctx) or _asked_for_json(ctx, exc):
+        if (wants_json(ctx) or _asked_for_json(ctx, exc)) and failure.code != "output":
             output.value({"error": failure.as_json()})
         else:
             output.say(f"{prog}: error[{failure.code}]: {failure.message}")
             for line in failure.hint.splitlines():
                 output.note(line, label="hint")
         output.flush()
-    if failure.code == "output":
-        _abandon_output()
     ctx.exit(exits.exit_code(failure.code))
 
 
@@ -149,12 +144,3 @@ def _plain(message: str) -> str:
 def _own_name(hint: str, prog: str) -> str:
     """The hint with commands as they are typed here, where the group is mounted under another program."""
     return hint.replace("`sessionstore ", f"`{prog} ")
-
-
-def _abandon_output() -> None:
-    """Point stdout at nothing, or the interpreter complains once more when it flushes at exit."""
-    with contextlib.suppress(OSError, ValueError):
-        if sys.stdout is not None:
-            nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, sys.stdout.fileno())
-            os.close(nothing)

@@ -90,7 +90,7 @@ def say_lines(text: str) -> None:
 def value(result: object) -> None:
     """The one JSON value of a command run with `--json`: ASCII, indented, ending in a line feed."""
     text = json.dumps(result, indent=2, default=_plain, allow_nan=False)
-    write(text.replace("\x7f", "\\u007f") + "\n")
+    write(text + "\n")
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> None:

@@ -118,12 +118,16 @@ class Screen(NamedTuple):
 
 @pytest.fixture
 def terminal(home: Path) -> Callable[..., Screen]:
-    """Run a child whose stdin, stdout and stderr are one terminal; `answer` is typed once it ends in `waits_for`."""
+    """Run a child whose stdin, stdout and stderr are one terminal; `answer` is typed once it ends in `waits_for`.
+
+    `meanwhile` is called before that.
+    """
 
     def run(
         *arguments: str,
         answer: bytes = b"",
         waits_for: bytes = b"[y/N] ",
+        meanwhile: Callable[[], object] = lambda: None,
         columns: int = 100,
         env: Mapping[str, str] = {},
     ) -> Screen:
@@ -153,6 +157,7 @@ def terminal(home: Path) -> Callable[..., Screen]:
                     break
                 seen += data
                 if answer and seen.endswith(waits_for):
+                    meanwhile()
                     os.write(leader, answer)
                     answer = b""
             code = child.wait(60)

@@ -61,6 +61,15 @@ class TestDemo:
         assert ran.out.endswith("\n12 steps, 1 NOT as promised.\n")
         assert call("demo", "--json").value["ok"] is False
 
+    def test_another_refusal_than_the_promised_one_is_not_as_promised(
+        self, call, temporary: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        put = demo_steps._put
+        monkeypatch.setattr(demo_steps, "_shortened", lambda data: b"")
+        monkeypatch.setattr(demo_steps, "_put", lambda file, data: put(file, data) if data else file.unlink())
+        steps = call("demo", "--json").value["steps"]
+        assert [step["title"] for step in steps if not step["ok"]] == ["Take one line out"]
+
     def test_the_directory_is_removed_after_a_failure(
         self, call, temporary: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,9 +118,14 @@ class TestDiagnose:
         codes = {finding.code for findings in examine().values() for finding in findings if finding.level == "problem"}
         assert codes == {"ledger_corrupt"}
 
-    def test_a_copied_data_directory_is_found(self, examine, session_id: str, home: Path) -> None:
-        import shutil
+    def test_a_row_that_somebody_took_out_of_the_ledger_is_found(self, examine, session_id: str, home: Path) -> None:
+        connection = sqlite3.connect(home / "state/ledger.db")
+        with connection:
+            connection.execute("DELETE FROM heads")
+        connection.close()
+        assert [finding.code for finding in examine()["ledger"]] == ["ledger_corrupt"]
 
+    def test_a_copied_data_directory_is_found(self, examine, session_id: str, home: Path) -> None:
         (home / "data").rename(home / "original")
         shutil.copytree(home / "original", home / "data")
         (home / "data").chmod(0o700)
@@ -166,6 +173,11 @@ class TestDoctor:
         assert (ran.code, ran.value["ok"]) == (1, False)
         codes = [finding["code"] for finding in ran.value["findings"] if finding["level"] == "problem"]
         assert codes == ["key_permissions"]
+
+    def test_what_is_missing_is_not_made(self, call, session_id: str, home: Path) -> None:
+        shutil.rmtree(home / "state/locks")
+        assert call("doctor").code == 1
+        assert not (home / "state/locks").exists()
 
     def test_wrong_settings_are_an_error_of_their_own(self, call) -> None:
         assert call("doctor", env={"SESSIONSTORE_MAX_SESSIONS": "many"}).code == 2

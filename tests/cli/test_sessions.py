@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -147,11 +148,38 @@ class TestAppend:
         assert (ran.code, ran.error["code"], ran.error["what"]) == (9, "too_large", "entry")
         assert ran.error["hint"].startswith("line 2; ")
 
+    @pytest.mark.skipif(shutil.which("yes") is None, reason="needs yes, a program that prints the same line for ever")
     def test_an_endless_input_ends_at_the_session_cap(self, call, session_id: str) -> None:
-        data = b'{"a":"0123456789"}\n' * 10_000
-        ran = call("append", "--json", session_id, data=data, env={"SESSIONSTORE_MAX_SESSION_BYTES": "64KiB"})
-        assert (ran.code, ran.error["code"], ran.error["what"]) == (9, "too_large", "session")
+        with subprocess.Popen(
+            ["yes", '{"a":"0123456789"}'], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as endless:
+            done = subprocess.run(
+                [sys.executable, "-m", "sessionstore", "append", "--json", session_id],
+                stdin=endless.stdout,
+                capture_output=True,
+                env={**os.environ, "SESSIONSTORE_MAX_SESSION_BYTES": "64KiB"},
+                timeout=30,
+                check=False,
+            )
+            endless.kill()
+        error = json.loads(done.stdout)["error"]
+        assert (done.returncode, error["code"], error["what"]) == (9, "too_large", "session")
         assert call("show", session_id, "--json").value["session"]["rev"] == 2
+
+    def test_others_can_append_while_stdin_is_still_open(self, call, session_id: str, terminal) -> None:
+        others = []
+        screen = terminal(
+            "append",
+            session_id,
+            waits_for=b"on a line of its own\r\n",
+            meanwhile=lambda: others.append(
+                call("append", session_id, data=b"{}\n", env={"SESSIONSTORE_LOCK_TIMEOUT_S": "0"})
+            ),
+            answer=b'{"typed":1}\n\x04',
+        )
+        assert [ran.code for ran in others] == [0]
+        assert screen.code == 0
+        assert f"{session_id}  revision 4  1 entry" in screen.text
 
     def test_an_old_revision_is_a_conflict(self, call, session_id: str) -> None:
         ran = call("append", "--json", session_id, "--expected-rev", "1", data=b"{}\n")
