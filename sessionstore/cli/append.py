@@ -37,10 +37,10 @@ def command(
     expected_rev: int | None,
     idempotency_key: str | None,
 ) -> None:
-    """Append entries to a session and print the new revision.
+    """Append entries to a session.
 
-    Each line of FILE (default: -, which is stdin) is one JSON object. All lines are stored or none: the first wrong one
-    is named and nothing is written.
+    Prints the new revision. Each line of FILE (default: -, which is stdin) is one JSON object. All lines are stored or
+    none: the first wrong one is named and nothing is written.
     """
     if (role is None) != (text is None):
         raise click.UsageError("--role and --text belong together")

@@ -14,7 +14,10 @@ from sessionstore.cli.invocation import Invocation
 @click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, invocation: Invocation, shell: str) -> None:
-    """Print the script that makes SHELL (bash, zsh or fish) complete commands, options and ids. Creates nothing."""
+    """Print the completion script for SHELL.
+
+    SHELL is bash, zsh or fish. It then completes commands, options and ids. Creates nothing.
+    """
     top = ctx.find_root()
     program = top.info_name or invocation.prog
     variable = f"_{program}_COMPLETE".replace("-", "_").replace(".", "_").upper()

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 def command(
     invocation: Invocation, sessions: tuple[str, ...], everything: bool, dry_run: bool, confirmed: bool
 ) -> int | None:
-    """Delete sessions for good; a file of one that comes back later is refused.
+    """Delete sessions for good.
 
-    If one of several cannot be deleted, the others still are.
+    The file of a deleted session that comes back later is refused. If one of several cannot be deleted, the others
+    still are.
     """
     if bool(sessions) == everything:
         raise click.UsageError("name the sessions to delete, or give --all")

@@ -23,10 +23,11 @@ from sessionstore.cli.present import count_text
     "--keep", metavar="DIR", type=click.Path(), help="Use the new directory DIR and leave it. Default: removed."
 )
 def command(invocation: Invocation, keep: str | None) -> int | None:
-    """Watch sessions being imported, saved, verified and refused after somebody changed them.
+    """Watch changed sessions being refused.
 
-    Nothing to prepare, no network. It happens in a temporary directory that is removed at the end; your own sessions
-    and settings are neither used nor touched.
+    Imports transcripts, saves turns, verifies, changes files as an attacker would, and asks for the sessions. Nothing
+    to prepare, no network. It happens in a temporary directory that is removed at the end; your own sessions and
+    settings are neither used nor touched.
     """
     if keep is not None:
         home = Path(keep).absolute()
@@ -52,7 +53,7 @@ def command(invocation: Invocation, keep: str | None) -> int | None:
 def _play(invocation: Invocation, home: Path) -> list[Step]:
     from sessionstore.wiring import open_store
 
-    good, bad = ("✓", "✗") if output.can_show("✓✗") else ("ok:", "WRONG:")
+    good, bad = ("✓", "✗") if output.can_show("✓✗") else ("ok", "WRONG")
     steps = []
     if not invocation.json:
         output.line(f"A store of its own in {home}")
@@ -62,9 +63,9 @@ def _play(invocation: Invocation, home: Path) -> list[Step]:
         for number, step in enumerate(play(store), start=1):
             steps.append(step)
             if not invocation.json:
-                output.line(f"{number:>2}. {step.title}")
+                output.line(f"{good if step.ok else bad} {number:>2}. {step.title}")
                 for line in step.lines:
-                    output.line(f"    {good if step.ok else bad} {line}")
+                    output.line(f"      {line}")
                 output.flush()
     if not invocation.json:
         output.line()

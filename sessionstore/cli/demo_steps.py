@@ -129,8 +129,8 @@ def _put(file: Path, data: bytes) -> None:
 
 
 def _flipped(data: bytes) -> bytes:
-    """The same with one letter of a message in the middle changed to another; still valid JSON."""
-    at = data.index(b'"content":"', len(data) // 3) + len(b'"content":"')
+    """The same with the first letter of the newest message changed; still valid JSON."""
+    at = data.rindex(b'"content":"') + len(b'"content":"')
     return data[:at] + (b"x" if data[at : at + 1] != b"x" else b"y") + data[at + 1 :]
 
 

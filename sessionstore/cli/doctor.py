@@ -16,7 +16,10 @@ from sessionstore.cli.table import Column, table
     opens_store=False,
 )
 def command(invocation: Invocation) -> int | None:
-    """Look at places, permissions, key, ledger and files, and say what mends what is wrong. Creates nothing."""
+    """Find out what is wrong with the store.
+
+    Looks at places, permissions, key, ledger and files, and says what mends each finding. Creates and changes nothing.
+    """
     from sessionstore.health import diagnose
 
     loaded = invocation.load_config()

@@ -19,7 +19,10 @@ from sessionstore.cli.resolve import resolve, session_argument
 @session_argument
 @click.option("--at", metavar="REV", type=click.IntRange(min=1), help="Revision to branch off at. Default: the newest.")
 def command(invocation: Invocation, session: str, at: int | None) -> None:
-    """Make a new session that begins as a copy of this one, and print its id. The old one stays as it is."""
+    """Make a new session that begins as a copy.
+
+    Prints the new id. The old session stays as it is, and is named as the parent of the new one.
+    """
     with invocation.open_store() as store:
         made = store.fork(resolve(store, session), at=at)
     if invocation.json:

@@ -65,10 +65,11 @@ def command(
     trust_unknown_key: bool,
     keep_id: bool,
 ) -> int | None:
-    """Bring in transcripts of agent tools and documents that `export` wrote; print the new ids.
+    """Bring in transcripts and exported documents.
 
-    Each FILE becomes one session, whole or not at all. If one of several cannot be imported, the others still are. What
-    a transcript holds beside messages is kept word for word and counted.
+    Reads transcripts of agent tools and documents that `export` wrote, and prints the new ids. Each FILE becomes one
+    session, whole or not at all. If one of several cannot be imported, the others still are. What a transcript holds
+    beside messages is kept word for word and counted.
     """
     if files.count(inputs.STDIN) + (passphrase_file == inputs.STDIN) > 1:
         raise click.UsageError("stdin can be read once only: - was given more than once")

@@ -20,7 +20,10 @@ from sessionstore.cli.table import Column, table
 @session_argument
 @click.option("--unverified", is_flag=True, help="Needed: you know that nothing of it can be trusted.")
 def command(invocation: Invocation, session: str, unverified: bool) -> None:
-    """Look at the raw lines of a session file that may have been changed. Nothing is written."""
+    """Look into a session file that may be changed.
+
+    Shows its raw lines, and which of them a good seal commits. Nothing is written.
+    """
     if not unverified:
         raise click.UsageError("what a changed file says cannot be trusted; add --unverified to see it all the same")
     with invocation.open_store() as store:

@@ -18,7 +18,10 @@ from sessionstore.cli.resolve import resolve, session_argument
 @session_argument
 @click.argument("name", metavar="NAME")
 def command(invocation: Invocation, session: str, name: str) -> None:
-    """Give a session another name of 1 to 200 characters; print the new revision."""
+    """Give a session another name.
+
+    NAME has 1 to 200 characters. Prints the new revision.
+    """
     with invocation.open_store() as store:
         session_id = resolve(store, session)
         rev = store.rename(session_id, name)

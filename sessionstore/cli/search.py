@@ -18,9 +18,10 @@ from sessionstore.cli.table import Column, table
 @click.argument("text", metavar="TEXT")
 @click.option("-n", "limit", metavar="N", type=click.IntRange(min=1), help="Stop after N hits. Default: all.")
 def command(invocation: Invocation, text: str, limit: int | None) -> None:
-    """Find TEXT in the contents of all sessions, newest session first, in any case of letters.
+    """Find TEXT in the contents of all sessions.
 
-    Only verified contents are searched; a session that was changed is left out, `verify` names it.
+    The newest session comes first, and the case of letters does not matter. Only verified contents are searched; a
+    session that was changed is left out, `verify` names it.
     """
     with invocation.open_store() as store:
         hits = list(store.search(text, limit=limit))

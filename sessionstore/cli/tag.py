@@ -19,7 +19,10 @@ from sessionstore.cli.resolve import resolve, session_argument
 @click.argument("add", metavar="[TAG]...", nargs=-1)
 @click.option("--remove", metavar="TAG", multiple=True, help="Take this tag away; may be repeated.")
 def command(invocation: Invocation, session: str, add: tuple[str, ...], remove: tuple[str, ...]) -> None:
-    """Add tags to a session or take some away; print the tags it has then, one a line."""
+    """Add tags to a session, or take some away.
+
+    Prints the tags that the session has then, one a line.
+    """
     with invocation.open_store() as store:
         session_id = resolve(store, session)
         tags = store.tag(session_id, add=add, remove=remove) if add or remove else store.summary(session_id).tags

@@ -21,7 +21,7 @@ from sessionstore.cli.table import Column, table
 )
 @click.argument("session", metavar="[ID]", required=False, shell_complete=complete_id)
 def command(invocation: Invocation, session: str | None) -> int | None:
-    """Check every byte of all sessions, or of one, and print what was found."""
+    """Check every byte of all sessions, or of one."""
     from sessionstore.errors import SessionNotFoundError
 
     with invocation.open_store() as store:

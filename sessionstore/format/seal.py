@@ -174,8 +174,10 @@ class Sealer:
         """
         sealed = self.verify_line(line)
         seal = sealed.seal
-        start = previous.end if previous is not None else 0
-        in_order = seal.rev == previous.seal.rev + 1 if previous is not None else (seal.rev > 1) == bool(seal.replaces)
+        if previous is None:
+            in_order, start = (seal.rev > 1) == (seal.replaces is not None), 0
+        else:
+            in_order, start = seal.rev == previous.seal.rev + 1 and seal.replaces is None, previous.end
         if not in_order or seal.at != start + len(body) or seal.chain != _chain(previous, body):
             raise Broken
         return sealed

@@ -65,7 +65,7 @@ def _lines(data: bytes, good_end: int) -> tuple[InspectedLine, ...]:
     found, at = [], 0
     for number, line in enumerate(data.split(b"\n"), 1):
         if line or at < len(data):
-            kind: Kind = next((kind for start, kind in _KINDS if line.startswith(start)), "other")
+            kind = _kind_of(line)
             text = "".join(
                 char if char.isprintable() else "\N{REPLACEMENT CHARACTER}"
                 for char in line[: 4 * MAX_TEXT_CHARS].decode("utf-8", "replace")[:MAX_TEXT_CHARS]
@@ -73,3 +73,10 @@ def _lines(data: bytes, good_end: int) -> tuple[InspectedLine, ...]:
             found.append(InspectedLine(number, kind, len(line), at + len(line) < good_end, text))
         at += len(line) + 1
     return tuple(found)
+
+
+def _kind_of(line: bytes) -> Kind:
+    for start, kind in _KINDS:
+        if line.startswith(start):
+            return kind
+    return "other"

@@ -1,4 +1,4 @@
-"""The key file: short, damaged, readable by others, linked, gone. Never a weaker key, never a second one, never silence."""
+"""The key file: short, damaged, readable by others, linked, gone. Never a weaker key, a second one, or silence."""
 
 from __future__ import annotations
 

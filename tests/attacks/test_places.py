@@ -109,9 +109,7 @@ class TestKinds:
             with pytest.raises((SessionNotFoundError, UnsafeFileError)):
                 again.load(victim.id)
 
-    def test_where_a_new_session_is_to_be_it_is_not_replaced(
-        self, victim: Any, put: Callable[[Path], None]
-    ) -> None:
+    def test_where_a_new_session_is_to_be_it_is_not_replaced(self, victim: Any, put: Callable[[Path], None]) -> None:
         new = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
         put(victim.file(new))
         before = os.lstat(victim.file(new))
@@ -135,7 +133,9 @@ class TestKinds:
 
 
 @pytest.mark.parametrize("name", ["state", "data", "data/sessions", "state/locks"])
-@pytest.mark.parametrize("put", [kind for kind in KINDS if "directory" not in kind.__name__], ids=lambda put: put.__name__)
+@pytest.mark.parametrize(
+    "put", [kind for kind in KINDS if "directory" not in kind.__name__], ids=lambda put: put.__name__
+)
 def test_in_the_place_of_a_directory_of_the_store_it_is_refused(
     victim: Any, put: Callable[[Path], None], name: str
 ) -> None:
@@ -223,7 +223,13 @@ class TestOtherData:
             open_store(victim.root, environ={})
 
     def test_hostile_names_are_shown_without_their_control_characters_and_break_no_list(self, victim: Any) -> None:
-        names = [b"\xff\xfe.jsonl", b"\x1b[31m.json", b"a\nb.jsonl", b"x" * 240 + b".jsonl", victim.id.encode() + b".json"]
+        names = [
+            b"\xff\xfe.jsonl",
+            b"\x1b[31m.json",
+            b"a\nb.jsonl",
+            b"x" * 240 + b".jsonl",
+            victim.id.encode() + b".json",
+        ]
         for name in names:
             Path(os.fsdecode(bytes(victim.path.parent) + b"/" + name)).write_bytes(b"{}")
         page = victim.store.list()

@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -101,6 +102,13 @@ def call(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
     return run
 
 
+def _take_terminal() -> None:
+    """In the child: make its stdin the terminal whose Ctrl-C reaches it."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # A shell starts what it puts into the background with interrupts ignored, and children inherit that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Screen(NamedTuple):
     """What a terminal showed, line ends as LF."""
 
@@ -128,7 +136,7 @@ def terminal(home: Path) -> Callable[..., Screen]:
             stderr=follower,
             env={**os.environ, "TERM": "xterm-256color", **env},
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C reaches it
+            preexec_fn=_take_terminal,
         )
         os.close(follower)
         seen = b""

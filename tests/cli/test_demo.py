@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -47,7 +46,7 @@ class TestDemo:
         ran = child("demo", env={"PYTHONIOENCODING": "ascii"})
         assert ran.code == 0
         assert ran.out.isascii()
-        assert "    ok: refused: session" in ran.out
+        assert "ok  7. Change one byte" in ran.out
 
     def test_the_settings_of_whoever_runs_it_have_no_part(self, call, temporary: Path) -> None:
         assert call("demo", env={"SESSIONSTORE_MAX_SESSIONS": "1", "SESSIONSTORE_MAX_SESSION_BYTES": "64KiB"}).code == 0
@@ -58,7 +57,7 @@ class TestDemo:
         monkeypatch.setattr(demo_steps, "_flipped", lambda data: data)
         ran = call("demo")
         assert ran.code == 1
-        assert "    ✗ the changed session was loaded" in ran.out
+        assert "✗  7. Change one byte of a saved message\n      the changed session was loaded" in ran.out
         assert ran.out.endswith("\n12 steps, 1 NOT as promised.\n")
         assert call("demo", "--json").value["ok"] is False
 
@@ -77,15 +76,16 @@ class TestDemo:
             [sys.executable, "-m", "sessionstore", "demo"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=os.environ,
+            # What a shell starts in the background ignores interrupts, and so would its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         assert child.stdout is not None
-        assert child.stdout.readline().startswith(b"A store of its own in ")
-        while not child.stdout.readline().startswith(b" 1."):
-            pass
-        child.send_signal(signal.SIGINT)
+        for line in child.stdout:
+            if b" 1. Import" in line:
+                child.send_signal(signal.SIGINT)
+                break
         _, err = child.communicate(timeout=60)
-        assert child.returncode in (0, 130), "0 only if it was through before the signal came"
+        assert child.returncode == 130
         assert b"Traceback" not in err
         assert list(temporary.iterdir()) == []
 
