@@ -22,7 +22,6 @@ from sessionstore.errors import (
     InvalidValueError,
     KeyringError,
     SessionLimitError,
-    SessionNotFoundError,
     StoreUnavailableError,
     TooLargeError,
     VerificationError,
@@ -43,6 +42,7 @@ from sessionstore.ledger import Head
 from sessionstore.model import Message, Provenance, check_id, format_time, new_id
 from sessionstore.model.session import as_entry
 from sessionstore.sessions.ground import Ground, file_name, head_after, new_head
+from sessionstore.sessions.look import Found
 from sessionstore.sessions.read import Reader
 from sessionstore.sessions.write import Ready, Writer
 
@@ -182,14 +182,10 @@ class Lifecycle:
         with self._ground.locked(session_id):
             head = self._ground.ledger.head(session_id)
             if head is None or head.state == "deleted":
-                self._reader.find(session_id).log.close()  # says what stands there, if anything
-                raise SessionNotFoundError
-            if expected_rev is not None:
-                # Of the log: its last save may be acknowledged by nobody yet, and still be the newest.
-                found = self._reader.find(session_id)
-                found.log.close()
-                if expected_rev != found.sealed.seal.rev:
-                    raise ConflictError(session_id=session_id, expected=expected_rev, found=found.sealed.seal.rev)
+                head = self._found(session_id).head  # raises the error that says what stands there
+            # Of the log: its last save may be acknowledged by nobody yet, and still be the newest.
+            if expected_rev is not None and expected_rev != (rev := self._found(session_id).sealed.seal.rev):
+                raise ConflictError(session_id=session_id, expected=expected_rev, found=rev)
             self._remove(head)
 
     def finish(self) -> int:
@@ -255,6 +251,12 @@ class Lifecycle:
                     elif line.startswith(ENTRY) and kept < keep:
                         kept += 1
                         yield line + b"\n"
+
+    def _found(self, session_id: str) -> Found:
+        """What `Reader.find` says, its log closed."""
+        found = self._reader.find(session_id)
+        found.log.close()
+        return found
 
     def _has_file(self, session_id: str) -> bool:
         log = self._ground.backend.open(file_name(session_id))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sessionstore import Config, SessionStore, errors, open_store
+from sessionstore.storage import FileBackend, LockKind, Stamp
+from sessionstore.storage.file import FileLog
 
 
 @dataclass
@@ -91,6 +93,40 @@ class Place:
         return self.read(id) if self.file(id).is_file() else None
 
 
+class Eventful(FileBackend):
+    """Files beside which something happens at a moment that a test chooses, once.
+
+    Args:
+        calm: The backend whose directory and locks it uses.
+        scan: Happens right after the names were read.
+        lock: Happens while a reader waits for the lock, to look again at what it found.
+        open: Happens right before a log is opened to write.
+    """
+
+    def __init__(self, calm: FileBackend, **events: Callable[[], object]) -> None:
+        self.__dict__.update(calm.__dict__)
+        self._events = events
+
+    def _happen(self, event: str) -> None:
+        self._events.pop(event, lambda: None)()
+
+    def scan(self) -> Iterator[tuple[str, Stamp | None]]:
+        yield from list(super().scan())
+        self._happen("scan")
+
+    def lock(
+        self, session_id: str, kind: LockKind, *, shared: bool = False, timeout_s: float
+    ) -> AbstractContextManager[None]:
+        if shared:
+            self._happen("lock")
+        return super().lock(session_id, kind, shared=shared, timeout_s=timeout_s)
+
+    def open(self, name: str, *, writable: bool = False) -> FileLog | None:
+        if writable:
+            self._happen("open")
+        return super().open(name, writable=writable)
+
+
 def seals_of(data: bytes) -> list[dict[str, Any]]:
     """The seals in a file: their members, `start` and `end` in bytes, and the number of their line."""
     found, at = [], 0
@@ -100,6 +136,32 @@ def seals_of(data: bytes) -> list[dict[str, Any]]:
             found.append({**seal, "start": at, "end": at + len(line), "number": number})
         at += len(line)
     return found
+
+
+@pytest.fixture
+def face() -> Iterator[Callable[..., SessionStore]]:
+    """Makes a second face of an open store, with some parts of its ground exchanged."""
+    made: list[SessionStore] = []
+
+    def make(store: SessionStore, **parts: Any) -> SessionStore:
+        made.append(SessionStore(replace(store._ground, close=lambda: None, **parts)))
+        return made[-1]
+
+    yield make
+    for store in made:
+        store.close()
+
+
+@pytest.fixture
+def eventful(face: Callable[..., SessionStore]) -> Callable[..., SessionStore]:
+    """Makes a face of an open store beside which something happens; see `Eventful`."""
+
+    def make(store: SessionStore, **events: Callable[[], object]) -> SessionStore:
+        calm = store._ground.backend
+        assert isinstance(calm, FileBackend)
+        return face(store, backend=Eventful(calm, **events))
+
+    return make
 
 
 @pytest.fixture

@@ -177,6 +177,22 @@ class TestRewrite:
         assert place.store.append(id, [{"n": "on"}]) == 6
         assert place.reopen().load(id).entries == ({"n": 0}, {"n": "on"})
 
+    def test_a_rewrite_of_many_segments_is_there_as_a_whole_or_not(self, place: Any, seals: Any) -> None:
+        id = place.session()
+        place.store.append(id, [{"fill": "x" * 700_000}] * 4)
+        rev = place.store.load(id).rev
+        original = place.read(id)
+        place.half_saved(lambda: place.store.rewind(id, 6))
+        rewritten = place.read(id)
+        ends = [seal["end"] for seal in seals(rewritten)]
+        assert len(ends) >= 2
+        session = place.store.load(id)
+        assert (session.rev, len(session.entries), session.warnings) == (rev + len(ends), 6, ())
+        place.put(id, rewritten[: ends[0]])
+        assert place.refusals(id) == {(call, "fork") for call in ALL}
+        place.put(id, original)
+        assert place.store.load(id).rev == rev
+
     def test_a_second_rewrite_can_follow(self, place: Any) -> None:
         id = place.session()
         place.half_saved(lambda: place.store.rewind(id, 2))

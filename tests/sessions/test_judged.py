@@ -103,6 +103,23 @@ class TestFork:
         place.put(id, abandoned)  # its seals are rev + 1 and more, and name a seal that is not the head any more
         assert place.refusals(id) == {(call, "fork") for call in ALL}
 
+    def test_so_is_a_rewrite_that_replaces_what_only_a_lost_ledger_knew(self, place: Any) -> None:
+        ledger = place.home / "state" / "ledger.db"
+        id = place.session()
+        place.close()
+        older, known = place.read(id), ledger.read_bytes()
+        place.reopen(lock_timeout_s=0.05)
+        place.store.append(id, [{"n": "one history"}])
+        place.half_saved(lambda: place.store.rewind(id, 1))
+        rewritten = place.read(id)
+        place.close()
+        ledger.write_bytes(known)  # an old backup of data and state
+        place.put(id, older)
+        place.reopen()
+        place.store.append(id, [{"n": "another history"}])
+        place.put(id, rewritten)
+        assert place.refusals(id) == {(call, "fork") for call in ALL}
+
     def test_a_rewrite_of_an_older_state_is_no_way_back(self, place: Any) -> None:
         id = place.session()
         original = place.read(id)

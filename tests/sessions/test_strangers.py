@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sessionstore import SessionStore
 from sessionstore.model import SessionPage
-from sessionstore.storage import FileBackend, Stamp
 
 ID = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
 
@@ -146,21 +142,11 @@ class TestRemembered:
         assert codes(place.store.list(limit=9)) == [(id, "resurrected")]
 
 
-class Busy(FileBackend):
-    """A directory in which something happens right after it was read."""
-
-    def __init__(self, calm: FileBackend, then: Callable[[], object]) -> None:
-        self.__dict__.update(calm.__dict__)
-        self._then = then
-
-    def scan(self) -> Iterator[tuple[str, Stamp | None]]:
-        yield from list(super().scan())
-        self._then()
-
-
 class TestBesideAWriter:
     @pytest.mark.parametrize("limit", [None, 9])
-    def test_what_came_went_or_changed_since_the_look_is_not_shown(self, place: Any, limit: int | None) -> None:
+    def test_what_came_went_or_changed_since_the_look_is_not_shown(
+        self, place: Any, eventful: Any, limit: int | None
+    ) -> None:
         comes, goes, vanishes, turns, stays = (f"{n}f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d" for n in range(5))
         deleted = place.session()
         for id in (comes, stays):
@@ -176,8 +162,6 @@ class TestBesideAWriter:
                 name.unlink()
             place.put(turns, b"x")
 
-        calm = place.store._ground
-        busy = SessionStore(replace(calm, backend=Busy(calm.backend, then)))
-        page = busy.list(limit=limit)
+        page = eventful(place.store, scan=then).list(limit=limit)
         assert codes(page) == [(turns, "unsafe_file"), (stays, "unanchored")]
         assert codes(place.store.list()) == [(turns, "unanchored"), (turns, "unsafe_file"), (stays, "unanchored")]

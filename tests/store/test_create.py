@@ -205,6 +205,15 @@ class TestWhatIsRefused:
 
 
 class TestMaxSessions:
+    def test_from_four_fifths_on_making_one_warns(self, make_store: Make) -> None:
+        store = make_store(max_sessions=5)
+        assert [store.create().warnings for _ in range(3)] == [(), (), ()]
+        session = store.create()
+        assert [(warning.code, "4 of the 5" in warning.text) for warning in session.warnings] == [
+            ("session_limit_near", True)
+        ]
+        assert store.load(session.id).warnings == ()
+
     def test_a_full_store_refuses_one_more_until_one_is_deleted(self, make_store: Make) -> None:
         store = make_store(max_sessions=2)
         first = store.create()

@@ -107,7 +107,7 @@ class TestSearch:
             next(store.search(**arguments))
 
     def test_nothing_found_is_no_error(self, store: SessionStore) -> None:
-        store.create(entries=[{"n": "x"}])
+        store.create(entries=[{"n": ["x", 1, []]}])
         assert list(store.search("y")) == []
 
     def test_what_does_not_verify_is_left_out(self, home: Path) -> None:
