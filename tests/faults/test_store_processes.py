@@ -16,6 +16,8 @@ from sessionstore import open_store
 
 Child = Callable[..., list[Any]]
 
+LOADS = int(os.environ.get("SESSIONSTORE_TEST_LOADS", "1000"))
+
 
 def together(code: str, count: int, *args: object) -> list[Any]:
     """Run `code` in so many processes, which begin when all of them stand at `sys.stdin.read()`; what each printed."""
@@ -144,7 +146,6 @@ print(n)
 class TestBesideAWriter:
     def test_no_load_is_a_false_alarm_and_none_warns_of_a_tail(self, tmp_path: Path) -> None:
         """10,000 loads with `SESSIONSTORE_TEST_LOADS=10000`; without it as many as a short run allows."""
-        wanted = int(os.environ.get("SESSIONSTORE_TEST_LOADS", "1000"))
         with open_store(tmp_path / "store", environ={}) as store:
             session_id = store.create().id
             writer = subprocess.Popen(
@@ -156,7 +157,7 @@ class TestBesideAWriter:
             assert writer.stdin is not None and writer.stdout is not None
             assert writer.stdout.readline() == "ready\n"
             revisions = []
-            for number in range(wanted):
+            for number in range(LOADS):
                 if number % 10 == 0:
                     page = store.list()
                     assert (len(page.sessions), page.unreadable) == (1, ())
@@ -170,7 +171,7 @@ class TestBesideAWriter:
             assert (writer.wait(), writer.stdout.close()) == (0, None)
         assert revisions == sorted(revisions)
         assert saves > 10 and len(set(revisions)) > 10
-        print(f"{wanted} loads beside {saves} saves, {len(set(revisions))} revisions seen")
+        print(f"{LOADS} loads beside {saves} saves, {len(set(revisions))} revisions seen")
 
 
 FORKED = """
