@@ -24,6 +24,7 @@ from sessionstore.errors import (
     SessionLimitError,
     StoreUnavailableError,
     TooLargeError,
+    UnsafeFileError,
     VerificationError,
 )
 from sessionstore.format.lines import (
@@ -176,6 +177,7 @@ class Lifecycle:
         Raises:
             ConflictError: The session is not at `expected_rev`.
             VerificationError: `expected_rev` was given, and there is no telling.
+            UnsafeFileError: A directory has its name; the session stays as it was.
         """
         check_id(session_id)
         self._refuse_read_only()
@@ -234,7 +236,12 @@ class Lifecycle:
         deleting = msgspec.structs.replace(head, state="deleting")
         if head.state != "deleting":
             ledger.commit(deleting, old=head, durable=True)
-        self._ground.backend.delete(file_name(head.session_id))
+        try:
+            self._ground.backend.delete(file_name(head.session_id))
+        except (StoreUnavailableError, UnsafeFileError) as error:
+            if head.state != "deleting" and getattr(error, "outcome", "not_written") == "not_written":
+                ledger.commit(head, old=deleting, durable=True)  # nothing was removed: the session is what it was
+            raise
         ledger.commit(_tombstone(deleting), old=deleting, durable=True)
 
     def _kept_lines(self, ready: Ready, keep: int) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from sessionstore import open_store
@@ -92,22 +93,47 @@ class TestKinds:
         victim.store.append(another.id, [NEXT])
         assert victim.path.with_suffix(".moved").read_bytes() == victim.good
 
-    def test_a_deletion_that_cannot_be_finished_keeps_no_other_session_closed(
+    def test_a_deletion_that_a_dead_process_left_keeps_no_other_session_closed(
         self, victim: Any, another: Any, put: Callable[[Path], None]
     ) -> None:
-        """One directory in a deleted session's place once kept the whole store from opening."""
+        """One directory in its place once kept the whole store from opening, at every start."""
+        ledger = victim.store._ground.ledger
+        head = ledger.head(victim.id)
+        ledger.commit(msgspec.structs.replace(head, state="deleting"), old=head)
+        victim.store.close()
         victim.path.unlink()
         put(victim.path)
-        try:
-            victim.store.delete(victim.id)
-        except UnsafeFileError:
-            assert put in (directory, full_directory)
-            assert victim.listed() == {victim.id: "unsafe_file"}
-        victim.store.close()
         with open_store(victim.root, environ={}) as again:
             assert again.load(another.id) == another.session
             with pytest.raises((SessionNotFoundError, UnsafeFileError)):
                 again.load(victim.id)
+            left = {victim.id: "unsafe_file"} if victim.path.is_dir() and not victim.path.is_symlink() else {}
+            assert {line.name: line.code for line in again.list().unreadable} == left
+
+    def test_a_creation_that_a_dead_process_left_keeps_no_other_session_closed(
+        self, victim: Any, another: Any, put: Callable[[Path], None]
+    ) -> None:
+        ledger = victim.store._ground.ledger
+        head = ledger.head(victim.id)
+        ledger.commit(msgspec.structs.replace(head, state="creating", rev=0, tag="", end=0, seal_at=0), old=head)
+        victim.store.close()
+        victim.path.unlink()
+        put(victim.path)
+        with open_store(victim.root, environ={}) as again:
+            assert again.load(another.id) == another.session
+
+    def test_a_deletion_that_is_refused_leaves_everything_as_it_was(
+        self, victim: Any, put: Callable[[Path], None]
+    ) -> None:
+        victim.path.unlink()
+        put(victim.path)
+        if victim.path.is_dir() and not victim.path.is_symlink():
+            with pytest.raises(UnsafeFileError):
+                victim.store.delete(victim.id)
+            assert victim.listed() == {victim.id: "unsafe_file"}
+            return
+        victim.store.delete(victim.id)
+        assert not os.path.lexists(victim.path) and victim.listed() == {}
 
     def test_where_a_new_session_is_to_be_it_is_not_replaced(self, victim: Any, put: Callable[[Path], None]) -> None:
         new = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
