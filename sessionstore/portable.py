@@ -20,10 +20,17 @@ from typing import Any
 
 import msgspec
 
-from sessionstore.errors import InvalidSignatureError, InvalidValueError, MalformedError, UnknownKeyError
+from sessionstore.errors import (
+    InvalidSignatureError,
+    InvalidValueError,
+    MalformedError,
+    ProjectPathError,
+    UnknownKeyError,
+)
 from sessionstore.format.lines import State
 from sessionstore.format.strict import parse_json
-from sessionstore.model import ProjectRecord, Session, Todo, check_id, check_name, check_tags, format_time
+from sessionstore.fs.project import stated
+from sessionstore.model import ProjectRecord, Session, Todo, check_id, check_name, check_tags, format_time, parse_time
 from sessionstore.sessions import Ground, Lifecycle, Reader
 from sessionstore.signing import PASSPHRASE_KEY_ID, SALT_BYTES, MacKey, TagMismatch, passphrase_key
 
@@ -110,7 +117,9 @@ def import_document(
     Raises:
         UnknownKeyError: Another machine's key signed it, or it needs a passphrase.
         InvalidSignatureError: It was changed, or the passphrase is wrong.
-        MalformedError: It is no export document, or holds what cannot be kept.
+        MalformedError, TooDeepError, TooLargeError, InvalidValueError: It is no export document, or holds
+            what cannot be kept.
+        AlreadyExistsError: `keep_id`, and the id was used here before.
     """
     if not set(trust) <= {"unknown_key"}:
         raise InvalidValueError(what="trust", reason="only unknown_key can be trusted here")
@@ -132,8 +141,8 @@ def import_document(
         tags=check_tags(document.tags),
         config=document.config,
         todos=document.todos,
-        project=None if document.project is None else ProjectRecord(path=document.project, given_path=document.project),
-        closed_at=document.closed_at,
+        project=None if document.project is None else _project(document.project),
+        closed_at=None if document.closed_at is None else _time(document.closed_at),
     )
     return lifecycle.create(
         state,
@@ -183,4 +192,21 @@ def _decode(content: bytes) -> Document:
     try:
         return msgspec.convert(value, Document)
     except msgspec.ValidationError as exc:
+        raise MalformedError(session_id="", reason=f"export document: {exc}") from None
+
+
+# A document that somebody vouched for is checked by nobody else: what it says must be what this format can hold.
+
+
+def _project(path: bytes) -> ProjectRecord:
+    try:
+        return stated(path)
+    except (InvalidValueError, ProjectPathError) as exc:
+        raise MalformedError(session_id="", reason=f"export document: {exc}") from None
+
+
+def _time(text: str) -> str:
+    try:
+        return format_time(parse_time(text))
+    except ValueError as exc:
         raise MalformedError(session_id="", reason=f"export document: {exc}") from None

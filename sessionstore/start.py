@@ -108,7 +108,7 @@ class Start:
         data = self._data.read(STORE_FILE, _MAX_STORE_FILE_BYTES)
         try:
             found = msgspec.json.decode(data or b"", type=_StoreFile)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             found = _StoreFile("")
         if not is_id(found.store):
             raise StoreMismatchError(path=self._data.path, reason=f"its {STORE_FILE} is missing or damaged")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from sessionstore import portable, upkeep
-from sessionstore.errors import AlreadyExistsError, ConflictError
+from sessionstore.errors import AlreadyExistsError, ConflictError, InvalidValueError
 from sessionstore.format.lines import State, StateChange
 from sessionstore.fs.project import capture
 from sessionstore.model import (
@@ -56,8 +56,6 @@ class SessionStore(StoreView):
         self._writer.close()
         super().close()
 
-    # making
-
     def create(
         self,
         *,
@@ -87,7 +85,7 @@ class SessionStore(StoreView):
             parent: Id of the session this one belongs to.
             config, todos, tags: The first state.
             id: A lower-case UUID; a random one if left out.
-            origin: Id it had elsewhere.
+            origin: Id it had elsewhere: any text up to 512 bytes.
             entries: The first entries; any number, taken one by one.
             provenance: How it came here; leave it, unless you import.
 
@@ -97,13 +95,15 @@ class SessionStore(StoreView):
             SessionLimitError: The store is full.
             InvalidValueError, MalformedError, TooDeepError, TooLargeError: Something given cannot be kept.
         """
+        if provenance not in get_args(Provenance):
+            raise InvalidValueError(what="provenance", reason="a word that this format knows is needed")
         if project is not None and not isinstance(project, ProjectRecord):
             project = capture(project, allowed_roots=tuple(allowed_roots), trust=tuple(trust))
         state = State(
             name=check_name(name) if name is not None else f"Session of {format_time(self._ground.now())[:19]}Z",
             tags=check_tags(tags),
             config=config if config is not None else {},
-            todos=tuple(todos),
+            todos=_check_todos(todos),
             project=project,
         )
         session_id = self._lifecycle.create(
@@ -112,7 +112,7 @@ class SessionStore(StoreView):
             session_id=id,
             key=None if key is None else check_key(key),
             parent=None if parent is None else check_id(parent),
-            origin=origin,
+            origin=None if origin is None else check_key(origin),
             provenance=provenance,
         )
         session = self.load(session_id)
@@ -144,8 +144,6 @@ class SessionStore(StoreView):
             InvalidValueError: No save ended with that revision.
         """
         return self.load(portable.copy_at(self._reader, self._lifecycle, id, at))
-
-    # saving
 
     def append(
         self,
@@ -180,7 +178,7 @@ class SessionStore(StoreView):
             name=name if name is UNSET else check_name(name),
             tags=tags if tags is UNSET else check_tags(tags),
             config=config,
-            todos=todos if todos is UNSET else tuple(todos),
+            todos=todos if todos is UNSET else _check_todos(todos),
         )
         return self._writer.append(id, entries, change, expected_rev=expected_rev, idempotency_key=idempotency_key)
 
@@ -192,13 +190,13 @@ class SessionStore(StoreView):
         """
         stored = self.load(session.id)
         count = len(stored.entries)
-        if session.rev != stored.rev or session.entries[:count] != stored.entries:
+        if session.rev != stored.rev or not _same(session.entries[:count], stored.entries):
             raise ConflictError(session_id=session.id, expected=session.rev, found=stored.rev)
         change = StateChange(
             name=UNSET if session.name == stored.name else check_name(session.name),
             tags=UNSET if session.tags == stored.tags else check_tags(session.tags),
-            config=UNSET if session.config == stored.config else session.config,
-            todos=UNSET if session.todos == stored.todos else session.todos,
+            config=UNSET if _same(session.config, stored.config) else session.config,
+            todos=UNSET if session.todos == stored.todos else _check_todos(session.todos),
         )
         rev = self._writer.append(session.id, session.entries[count:], change, expected_rev=stored.rev)
         return stored if rev == stored.rev else self.load(session.id)
@@ -209,10 +207,10 @@ class SessionStore(StoreView):
 
     def tag(self, id: str, add: Iterable[str] = (), remove: Iterable[str] = ()) -> tuple[str, ...]:
         """Add and remove tags; the tags it has now. Repeats where another writer was faster."""
+        new, gone = check_tags(add), check_tags(remove)
         while True:
             summary = self.summary(id)
-            gone = set(check_tags(remove))
-            tags = tuple(tag for tag in check_tags((*summary.tags, *check_tags(add))) if tag not in gone)
+            tags = check_tags(tag for tag in (*summary.tags, *new) if tag not in gone)
             if tags == summary.tags:
                 return tags
             try:
@@ -239,14 +237,12 @@ class SessionStore(StoreView):
         return self._lifecycle.rewrite(id, keep=0, expected_rev=expected_rev)
 
     def compact(self, id: str) -> bool:
-        """Rewrite the session where seals are over a third of it and over 1 MiB; whether that was done."""
+        """Rewrite the session if seals are over a third of it and over 1 MiB; whether it was. Errors as `rewind`."""
         return self._lifecycle.compact(id)
 
     def delete(self, id: str) -> None:
         """Delete the session for good. Its id stays taken, so that its file coming back is noticed."""
         self._lifecycle.delete(id)
-
-    # travelling and ageing
 
     def import_document(
         self, data: bytes, *, trust: Collection[str] = (), passphrase: str | None = None, keep_id: bool = False
@@ -282,12 +278,17 @@ class SessionStore(StoreView):
         Raises:
             InvalidValueError: Neither is given, or one is negative.
         """
-        return upkeep.clean_up(
-            self._ground,
-            self._index,
-            self._reader,
-            self._lifecycle,
-            older_than=older_than,
-            keep_last=keep_last,
-            dry_run=dry_run,
-        )
+        parts = (self._ground, self._index, self._reader, self._lifecycle)
+        return upkeep.clean_up(*parts, older_than=older_than, keep_last=keep_last, dry_run=dry_run)
+
+
+def _same(given: object, stored: object) -> bool:
+    return given == stored and msgspec.json.encode(given) == msgspec.json.encode(stored)  # 1 == True == 1.0 in Python
+
+
+def _check_todos(todos: Iterable[Todo]) -> tuple[Todo, ...]:
+    given = tuple(todos)  # what the iterable itself raises comes through
+    try:
+        return msgspec.json.decode(msgspec.json.encode(given), type=tuple[Todo, ...])
+    except (msgspec.MsgspecError, UnicodeEncodeError, TypeError):
+        raise InvalidValueError(what="todos", reason="each must be a Todo of text that can be stored") from None

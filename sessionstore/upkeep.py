@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import accumulate
 
 from sessionstore.errors import InvalidValueError, SessionStoreError
 from sessionstore.model import CleanupReport, SearchHit, SessionSummary, Unreadable, VerifyResult
@@ -38,10 +39,12 @@ def search(index: Index, reader: Reader, text: str, *, limit: int | None = None)
     A session that does not verify is left out; `verify_all` names it.
 
     Raises:
-        InvalidValueError: `text` is empty.
+        InvalidValueError: `text` is empty, or `limit` is below 1.
     """
     if not text:
         raise InvalidValueError(what="text", reason="nothing to search for")
+    if limit is not None and limit < 1:
+        raise InvalidValueError(what="limit", reason="at least 1 is needed")
     wanted, hits = text.casefold(), 0
     for line in index.page(Filter()).sessions:
         try:
@@ -49,7 +52,7 @@ def search(index: Index, reader: Reader, text: str, *, limit: int | None = None)
                 for leaf in _texts(entry):
                     at = leaf.casefold().find(wanted)
                     if at >= 0:
-                        yield SearchHit(line, number, _snippet(leaf, at, len(text)))
+                        yield SearchHit(line, number, _snippet(leaf, _unfolded(leaf, at), len(text)))
                         hits += 1
                         break
                 if limit is not None and hits >= limit:
@@ -106,6 +109,12 @@ def _texts(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _texts(item)
+
+
+def _unfolded(text: str, at: int) -> int:
+    """Where in `text` the character stands that `text.casefold()` has at `at`: folding makes some of them longer."""
+    ends = accumulate(len(char.casefold()) for char in text)
+    return next(index for index, end in enumerate(ends) if end > at)
 
 
 def _snippet(text: str, at: int, length: int) -> str:

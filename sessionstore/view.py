@@ -9,7 +9,9 @@ from typing import Any, Self
 
 from sessionstore import portable, upkeep
 from sessionstore.config import Config
-from sessionstore.fs.project import ancestry
+from sessionstore.errors import ProjectPathError
+from sessionstore.format.log import MAX_PROJECT_CHARS
+from sessionstore.fs.project import ancestry, stated
 from sessionstore.model import (
     Inspection,
     SearchHit,
@@ -93,6 +95,10 @@ class StoreView:
             tag, search: Only with this tag; only with this text in id, name, key, tags or project.
             limit: How many; None for all.
             cursor: `next_cursor` of the page before.
+
+        Raises:
+            InvalidValueError: The cursor is none of ours, or `limit` is below 1.
+            ProjectPathError: `invalid_path`: `project` cannot be a path.
         """
         return self._index.page(self._filter(project, tag, search), limit=limit, cursor=cursor)
 
@@ -138,5 +144,9 @@ class StoreView:
     def _filter(self, project: Path | None, tag: str | None, search: str | None) -> Filter:
         if project is None:
             return Filter(tag=tag, search=search)
-        places = ancestry(project)
-        return Filter(place=places[0] if places else None, project=os.fsdecode(project), tag=tag, search=search)
+        text = stated(project).display_path[:MAX_PROJECT_CHARS]
+        try:
+            place = ancestry(project)[0]
+        except ProjectPathError:
+            place = None  # sessions from elsewhere name directories that are not here
+        return Filter(place=place, project=text, tag=tag, search=search)

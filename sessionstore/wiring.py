@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from sessionstore.config import Config, load_config
-from sessionstore.errors import StoreMismatchError, StoreUnavailableError
+from sessionstore.errors import InvalidValueError, StoreMismatchError, StoreUnavailableError
 from sessionstore.fs import Directory, Locks
 from sessionstore.fs.mount import file_system_kind
 from sessionstore.keystore import FileKeyStore
@@ -56,6 +56,7 @@ def open_store(
         read_only: Make, change and repair nothing; list, show, verify and export work.
 
     Raises:
+        InvalidValueError: There is no such backend.
         ConfigError: A setting cannot be used.
         KeyringError: The key is missing, unsafe or damaged.
         LedgerMissingError, LedgerCorruptError: The record of what was saved is.
@@ -64,6 +65,8 @@ def open_store(
     """
     if sys.platform == "win32":
         raise StoreUnavailableError(reason="Windows is not supported yet", outcome="not_written")
+    if backend not in (None, "file", "memory"):
+        raise InvalidValueError(what="backend", reason="file or memory is needed")
     if config is None:
         environ = os.environ if environ is None else environ
         config = load_config(root=root, app=app, environ=environ).config

@@ -1,16 +1,28 @@
-"""What every test stands on: surroundings of its own, the repository, and the sample transcripts."""
+"""What every test stands on: surroundings of its own, a store, child processes, the repository, the samples."""
 
 from __future__ import annotations
 
 import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
+if TYPE_CHECKING:
+    from sessionstore import SessionStore
+
 # The same examples in every run, and no verdict that depends on how busy the machine is.
 settings.register_profile("steady", derandomize=True, deadline=None, database=None)
 settings.load_profile("steady")
+
+# A new backend gets every test of the store by its name here.
+BACKENDS = ("file", "memory")
 
 _PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_DIRS")
 
@@ -43,3 +55,71 @@ def samples(repository: Path) -> Path:
     if not found.is_dir():
         pytest.skip("no sample transcripts: put them into ../shared/samples beside the repository")
     return found
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Where a store keeps everything; nothing is there yet."""
+    return tmp_path / "store"
+
+
+@pytest.fixture(params=BACKENDS)
+def make_store(request: pytest.FixtureRequest, home: Path) -> Iterator[Callable[..., SessionStore]]:
+    """Opens a store in `home` with the settings given, once with every backend; closed at the end."""
+    from sessionstore import Config, open_store
+
+    with ExitStack() as opened:
+
+        def make(**settings: Any) -> SessionStore:
+            config = Config(data_dir=home / "data", state_dir=home / "state", **settings)
+            return opened.enter_context(open_store(backend=request.param, config=config))
+
+        yield make
+
+
+@pytest.fixture
+def store(make_store: Callable[..., SessionStore]) -> SessionStore:
+    """An empty store, once with every backend."""
+    return make_store()
+
+
+@pytest.fixture
+def stored() -> Callable[[SessionStore, str], bytes]:
+    """Reads the bytes of a session's log, whatever the backend."""
+
+    def read(store: SessionStore, session_id: str) -> bytes:
+        log = store._ground.backend.open(f"{session_id}.jsonl")
+        assert log is not None
+        with closing(log):
+            return log.read(0, 1 << 40)
+
+    return read
+
+
+@pytest.fixture
+def ledger_locked(home: Path) -> Callable[[], AbstractContextManager[None]]:
+    """A block in which somebody else keeps the ledger locked: what is written is on the disk, its head is refused."""
+
+    @contextmanager
+    def locked() -> Iterator[None]:
+        other = sqlite3.connect(home / "state" / "ledger.db", isolation_level=None, check_same_thread=False)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+        finally:
+            other.close()
+
+    return locked
+
+
+@pytest.fixture
+def child() -> Callable[..., str]:
+    """Runs a script in a Python of its own and returns what it printed."""
+
+    def run(script: str, *args: object, stdin: str = "") -> str:
+        command = [sys.executable, "-W", "error", "-c", script, *map(str, args)]
+        done = subprocess.run(command, capture_output=True, text=True, input=stdin)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return run

@@ -8,7 +8,7 @@ sealed by another release, or by a fault of ours.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal
 
 import msgspec
@@ -96,8 +96,12 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def open_line(value: Open) -> bytes:
-    """The first line of a session file, with its line end."""
-    return OPEN + _encode(value) + CLOSE + b"\n"
+    """The first line of a session file, with its line end.
+
+    Raises:
+        MalformedError: A member is not what it must be.
+    """
+    return OPEN + _encoded("open", value, _decode_open) + CLOSE + b"\n"
 
 
 def entry_line(entry: dict[str, Any], *, max_bytes: int) -> bytes:
@@ -118,14 +122,20 @@ def state_line(change: StateChange, *, max_bytes: int) -> bytes:
     """
     if change.config is not UNSET:
         encode_object(change.config, max_bytes=max_bytes, what="config")
-    try:
-        encoded = _encode(change)
-        _decode_state(encoded)
-    except (msgspec.MsgspecError, TypeError, UnicodeEncodeError) as exc:
-        raise MalformedError(session_id="", reason=f"state: {_reason(exc)}") from None
+    encoded = _encoded("state", change, _decode_state)
     if len(encoded) > max_bytes:
         raise TooLargeError(what="state", size_bytes=len(encoded), limit_bytes=max_bytes, setting="max_entry_bytes")
     return STATE + encoded + CLOSE + b"\n"
+
+
+def _encoded(what: str, value: msgspec.Struct, decode: Callable[[bytes], object]) -> bytes:
+    """`value` as JSON that `decode` takes back: a struct that was built with other types encodes without complaint."""
+    try:
+        encoded = _encode(value)
+        decode(encoded)
+    except (msgspec.MsgspecError, TypeError, OverflowError, UnicodeEncodeError) as exc:
+        raise MalformedError(session_id="", reason=f"{what}: {_reason(exc)}") from None
+    return encoded
 
 
 def read_lines(body: bytes) -> Iterator[bytes]:

@@ -195,7 +195,8 @@ def find_seal(data: bytes, start: int, scan: int = 0, limit: int | None = None) 
         scan: From where to search, where it is known that no seal line begins before.
         limit: Where the search ends, None for the end of `data`.
 
-    What is found only looks like a seal; `Sealer.verify` says whether it is one.
+    What is found only looks like a seal; `Sealer.verify` says whether it is one. A line longer than any seal is given
+    as far as a seal may go: waiting for its end would search the same bytes again with every step of reading.
     """
     begin = start
     for _ in range(HOPS):
@@ -208,8 +209,11 @@ def find_seal(data: bytes, start: int, scan: int = 0, limit: int | None = None) 
         begin = data.find(SEAL_START, max(begin - 1, scan), limit) + 1
         if begin == 0:
             return None
-    end = data.find(b"\n", begin)
-    return None if end < 0 else (begin, end + 1)
+    most = begin + MAX_SEAL_BYTES
+    end = data.find(b"\n", begin, most)
+    if end >= 0:
+        return begin, end + 1
+    return (begin, most) if most <= len(data) else None
 
 
 def _chain(previous: Sealed | None, body: bytes | memoryview) -> str:

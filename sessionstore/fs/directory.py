@@ -117,10 +117,10 @@ class Directory:
         """Device and inode number."""
         return self._identity
 
-    def modified_ns(self) -> int:
-        """When a name last came or went, in nanoseconds by the file system's clock."""
+    def changed_ns(self) -> int:
+        """When a name last came or went, in nanoseconds by the file system's clock; `utime` cannot set it back."""
         try:
-            return os.fstat(self.fd).st_mtime_ns
+            return os.fstat(self.fd).st_ctime_ns
         except OSError as exc:
             raise unavailable(exc, os.path.basename(self._path)) from exc
 

@@ -104,7 +104,7 @@ class Database:
         with self._lock:
             try:
                 return (self._connection or self._connect()).execute(sql, parameters).fetchall()
-            except sqlite3.Error as exc:
+            except (sqlite3.Error, UnicodeDecodeError) as exc:
                 raise translate(exc, self.path) from exc
 
     def write(self, sql: str, parameters: tuple[Any, ...], *, durable: bool) -> int:
@@ -135,7 +135,7 @@ class Database:
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
                 connection.execute("COMMIT")
-            except sqlite3.Error as exc:
+            except (sqlite3.Error, UnicodeDecodeError) as exc:
                 self._drop()
                 raise translate(exc, self.path) from exc
             except BaseException:
@@ -211,7 +211,7 @@ class Database:
             self._set_up(connection)
             self._identity = (status.st_dev, status.st_ino)
             self._check_place()
-        except sqlite3.Error as exc:
+        except (sqlite3.Error, UnicodeDecodeError) as exc:
             connection.close()
             raise translate(exc, self.path) from exc
         except BaseException:

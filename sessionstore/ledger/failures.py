@@ -42,8 +42,8 @@ def unavailable(reason: str) -> StoreUnavailableError:
     return StoreUnavailableError(reason=reason, outcome="not_written")
 
 
-def translate(exc: sqlite3.Error, path: str) -> SessionStoreError:
-    """The error to raise for `exc`; `path` is the ledger's."""
+def translate(exc: sqlite3.Error | UnicodeDecodeError, path: str) -> SessionStoreError:
+    """The error to raise for `exc`; `path` is the ledger's. Text that is not UTF-8 leaves the module as either kind."""
     # Errors that the module itself finds, such as text that is not UTF-8, carry no code.
     code: int = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
     if code in _TAKEN:

@@ -2,7 +2,8 @@
 
 Rules:
 
-* A row is used only after its tag was checked and the columns it was found by equal its payload.
+* A row is used only after its tag was checked and the columns it was found by equal its payload, and the id that was
+  asked for: in a tree whose order was changed by hand a search ends on another session's genuine row.
 * A head moves only from exactly the state the caller read: the statement itself compares the whole payload.
 * Rows are never removed. A deleted session leaves its row, so that its file is known when it comes back.
 
@@ -62,6 +63,8 @@ class Heads:
         if known is not None and known[0] == rows[0]:
             return known[1]
         head = self._open(rows[0])
+        if head.session_id != session_id:
+            raise self._disagree()
         self._remember(session_id, rows[0], head)
         return head
 

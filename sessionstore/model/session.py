@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from sessionstore.errors import InvalidValueError
 from sessionstore.model.records import Message, ProjectRecord, Todo
 from sessionstore.model.times import format_time
 
@@ -177,12 +178,19 @@ class StoreStats(msgspec.Struct, frozen=True):
 
 
 def as_entry(entry: dict[str, Any] | Message) -> dict[str, Any]:
-    """`entry` itself, or the entry that a typed message stands for (absent members left out)."""
+    """`entry` itself, or the entry that a typed message stands for (absent members left out).
+
+    Raises:
+        InvalidValueError: Its timestamp has no zone, or lies outside the calendar in UTC.
+    """
     if not isinstance(entry, Message):
         return entry
     fields: dict[str, Any] = {"role": entry.role, "content": entry.content}
     if entry.id is not None:
         fields["id"] = entry.id
     if entry.timestamp is not None:
-        fields["timestamp"] = format_time(entry.timestamp)
+        try:
+            fields["timestamp"] = format_time(entry.timestamp)
+        except (ValueError, OverflowError, AttributeError):
+            raise InvalidValueError(what="message timestamp", reason="a time with a zone is needed") from None
     return fields

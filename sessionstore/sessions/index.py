@@ -20,7 +20,6 @@ from sessionstore.errors import (
     SessionNotFoundError,
     SessionStoreError,
     SignatureStrippedError,
-    UnanchoredError,
     UnsignedUnknownError,
 )
 from sessionstore.ledger import Head
@@ -97,18 +96,18 @@ class Index:
         after = None if cursor is None else _read_cursor(cursor)
         stamps = dict(self._ground.backend.scan()) if limit is None else None
         sessions: list[SessionSummary] = []
-        # Strangers and broken rows belong to no project and no tag: they are shown on every first page.
+        # Strangers belong to no project and no tag: they are shown on every first page.
         unreadable = [] if cursor is not None else list(self._strangers(stamps))
         for head in self._heads(after, limit):
             if limit is not None and len(sessions) == limit:
-                return SessionPage(tuple(sessions), tuple(unreadable), _cursor(sessions[-1]))
+                return SessionPage(tuple(sessions), _by_name(unreadable), _cursor(sessions[-1]))
             if only.fits(head):
                 line = self._line(head, stamps)
                 if isinstance(line, SessionSummary):
                     sessions.append(line)
                 else:
                     unreadable.append(line)
-        return SessionPage(tuple(sessions), tuple(unreadable))
+        return SessionPage(tuple(sessions), _by_name(unreadable))
 
     def summary(self, session_id: str) -> SessionSummary:
         """The line of one session.
@@ -196,41 +195,53 @@ class Index:
         states = self._ground.ledger.ids()
         scanned = dict(self._ground.backend.scan()) if stamps is None else stamps
         odd = ((name, stamp) for name, stamp in scanned.items() if not _is_known(name, states))
-        found = tuple(sorted((self._stranger(name, stamp, states) for name, stamp in odd), key=lambda line: line.name))
+        lines = (self._stranger(name, stamp, states) for name, stamp in odd)
+        found = tuple(line for line in lines if line is not None)
         self._remembered = ((names, rows), found)
         return found
 
-    def _stranger(self, name: str, stamp: Stamp | None, states: Mapping[str, str]) -> Unreadable:
+    def _stranger(self, name: str, stamp: Stamp | None, states: Mapping[str, str]) -> Unreadable | None:
+        """The line for such a file; None if it came, went or is on its way since rows and names were read."""
         stem, _, suffix = name.rpartition(".")
         try:
             if not is_id(stem):
                 return Unreadable(_printable(name), InvalidIdError.code, "the file name is no session id")
             if stamp is None:
-                self._ground.backend.open(name)  # refuses what is no ordinary file of ours
-            if suffix == "json":
+                log = self._ground.backend.open(name)  # refuses what is no ordinary file of ours
+                if log is not None:
+                    log.close()
+            elif suffix == "json":
                 return self._unsigned(stem, name, stamp, states)
-            with closing(self._reader.settled(stem).log):
-                return Unreadable(stem, UnanchoredError.code, "it is being created or deleted")
+            else:
+                self._reader.settled(stem).log.close()
+        except SessionNotFoundError:
+            return None
         except SessionStoreError as error:
             return Unreadable(stem, error.code, str(error))
+        return None
 
-    def _unsigned(self, stem: str, name: str, stamp: Stamp | None, states: Mapping[str, str]) -> Unreadable:
+    def _unsigned(self, stem: str, name: str, stamp: Stamp, states: Mapping[str, str]) -> Unreadable:
         if states.get(stem) == "live":
             raise SignatureStrippedError(session_id=stem)
         item = self._ground.ledger.inventory().get(name)
         if item is None:
             raise UnsignedUnknownError(session_id=stem)
-        if stamp is None or stamp.size != item.size:
+        if stamp.size != item.size:
             raise LegacyModifiedError(session_id=stem)
         return Unreadable(stem, "legacy", "an unsigned file of format version 1, listed and left alone")
 
 
 def _is_known(name: str, states: Mapping[str, str]) -> bool:
-    """Whether a name needs no line of its own: a session's log, one that is coming or going, or no session file."""
+    """Whether a name needs no line of its own: a session's log, or no session file."""
     stem, _, suffix = name.rpartition(".")
     if suffix == "jsonl":
-        return states.get(stem) in ("live", "creating", "deleting")
+        return states.get(stem) == "live"
     return suffix != "json"
+
+
+def _by_name(lines: list[Unreadable]) -> tuple[Unreadable, ...]:
+    # An unsigned file in place of a sealed one is found twice: by its own name, and by the row it does not fit.
+    return tuple(sorted(set(lines), key=lambda line: (line.name, line.code)))
 
 
 def _printable(name: str) -> str:

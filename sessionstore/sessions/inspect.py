@@ -32,7 +32,8 @@ def inspect(ground: Ground, reader: Reader, session_id: str) -> Inspection:
     Raises:
         SessionNotFoundError: There is no file of that name.
         UnsafeFileError: It is no ordinary file of ours.
-        TooLargeError: It is over the session cap.
+
+    Of a file over the session cap, the lines up to the cap are looked at.
     """
     log = ground.backend.open(file_name(check_id(session_id)))
     if log is None:
@@ -44,8 +45,9 @@ def inspect(ground: Ground, reader: Reader, session_id: str) -> Inspection:
         except SessionStoreError as error:
             code, text = error.code, str(error)
         head = ground.ledger.head(session_id)
-        size = min(log.stamp().size, ground.config.max_session_bytes)
-        lines = _lines(log.read(0, size), _good_end(ground, session_id, log, size))
+        size = log.stamp().size
+        looked_at = min(size, ground.config.max_session_bytes)
+        lines = _lines(log.read(0, looked_at), _good_end(ground, session_id, log, looked_at))
         return Inspection(session_id, size, None if head is None else head.rev, code, text, lines)
 
 
@@ -63,7 +65,7 @@ def _lines(data: bytes, good_end: int) -> tuple[InspectedLine, ...]:
     found, at = [], 0
     for number, line in enumerate(data.split(b"\n"), 1):
         if line or at < len(data):
-            kind: Kind = next((kind for start, kind in _KINDS if line.startswith(start)), "other")
+            kind = _kind_of(line)
             text = "".join(
                 char if char.isprintable() else "\N{REPLACEMENT CHARACTER}"
                 for char in line[: 4 * MAX_TEXT_CHARS].decode("utf-8", "replace")[:MAX_TEXT_CHARS]
@@ -71,3 +73,10 @@ def _lines(data: bytes, good_end: int) -> tuple[InspectedLine, ...]:
             found.append(InspectedLine(number, kind, len(line), at + len(line) < good_end, text))
         at += len(line) + 1
     return tuple(found)
+
+
+def _kind_of(line: bytes) -> Kind:
+    for start, kind in _KINDS:
+        if line.startswith(start):
+            return kind
+    return "other"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import chain
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -20,9 +20,11 @@ from sessionstore.errors import (
     AlreadyExistsError,
     ConflictError,
     InvalidValueError,
+    KeyringError,
     SessionLimitError,
-    SessionNotFoundError,
     StoreUnavailableError,
+    TooLargeError,
+    UnsafeFileError,
     VerificationError,
 )
 from sessionstore.format.lines import (
@@ -41,6 +43,7 @@ from sessionstore.ledger import Head
 from sessionstore.model import Message, Provenance, check_id, format_time, new_id
 from sessionstore.model.session import as_entry
 from sessionstore.sessions.ground import Ground, file_name, head_after, new_head
+from sessionstore.sessions.look import Found
 from sessionstore.sessions.read import Reader
 from sessionstore.sessions.write import Ready, Writer
 
@@ -71,11 +74,13 @@ class Lifecycle:
         Raises:
             AlreadyExistsError: The id or the key is taken; an id stays taken after its session was deleted.
             SessionLimitError: The store is full.
-            MalformedError, TooDeepError, TooLargeError: Something given cannot be kept.
+            InvalidValueError, MalformedError, TooDeepError, TooLargeError: Something given cannot be kept.
             StoreUnavailableError: The store refused; nothing was made.
         """
         ground = self._ground
         self._refuse_read_only()
+        if provenance not in get_args(Provenance):
+            raise InvalidValueError(what="provenance", reason=f"one of {', '.join(get_args(Provenance))} is needed")
         session_id = new_id() if session_id is None else check_id(session_id)
         now = format_time(ground.now())
         nothing = Summary(
@@ -151,7 +156,11 @@ class Lifecycle:
             return head.rev
 
     def compact(self, session_id: str) -> bool:
-        """Rewrite the session if its seals are over a third of it and over 1 MiB; whether that was done."""
+        """Rewrite the session if its seals are over a third of it and over 1 MiB; whether that was done.
+
+        Raises:
+            ConflictError: It was saved meanwhile; there is no harm in trying again.
+        """
         found = self._reader.settled(session_id)
         with closing(found.log):
             seals = sum(len(segment.sealed.line) for segment in self._reader.segments(found))
@@ -167,34 +176,41 @@ class Lifecycle:
 
         Raises:
             ConflictError: The session is not at `expected_rev`.
+            VerificationError: `expected_rev` was given, and there is no telling.
+            UnsafeFileError: A directory has its name; the session stays as it was.
         """
         check_id(session_id)
         self._refuse_read_only()
         with self._ground.locked(session_id):
             head = self._ground.ledger.head(session_id)
             if head is None or head.state == "deleted":
-                self._reader.find(session_id).log.close()  # says what stands there, if anything
-                raise SessionNotFoundError
-            if expected_rev is not None and expected_rev != head.rev:
-                raise ConflictError(session_id=session_id, expected=expected_rev, found=head.rev)
+                head = self._found(session_id).head  # raises the error that says what stands there
+            # Of the log: its last save may be acknowledged by nobody yet, and still be the newest.
+            if expected_rev is not None and expected_rev != (rev := self._found(session_id).sealed.seal.rev):
+                raise ConflictError(session_id=session_id, expected=expected_rev, found=rev)
             self._remove(head)
 
     def finish(self) -> int:
         """Finish what dead processes left half made or half deleted; return how many.
 
-        A session whose lock is held belongs to a living process and is left alone.
+        A session whose lock is held belongs to a living process and is left alone. So is one that is not what its maker
+        wrote: it must not keep the store from opening, and the list shows it.
         """
         finished = 0
         for head in list(self._ground.ledger.heads(states=("creating", "deleting"))):
             try:
                 with self._ground.backend.lock(head.session_id, "write", timeout_s=0):
                     finished += self._finish_one(head.session_id)
-            except StoreUnavailableError:
-                continue  # its maker is alive and holds the lock
+            except (StoreUnavailableError, VerificationError, KeyringError, TooLargeError):
+                continue
         return finished
 
     def settle(self, session_id: str) -> None:
-        """Wait for whoever is creating this session, and finish it if its maker is dead."""
+        """Wait for whoever is creating this session, and finish it if its maker is dead.
+
+        Raises:
+            VerificationError, KeyringError, TooLargeError: What its maker left cannot be used.
+        """
         with self._ground.locked(session_id):
             self._finish_one(session_id)
 
@@ -209,13 +225,10 @@ class Lifecycle:
         if self._ground.backend.stamp(file_name(session_id)) is None:
             ledger.commit(_tombstone(head), old=head, durable=True)
             return 1
-        try:
-            found = self._reader.find(session_id)
-            with closing(found.log):
-                self._reader.verify(found)
-                ledger.commit(head_after(head, found.sealed, found.stamp), old=head, durable=True)
-        except VerificationError:
-            return 0  # not ours to decide: it is listed with its error
+        found = self._reader.find(session_id)
+        with closing(found.log):
+            self._reader.verify(found)
+            ledger.commit(head_after(head, found.sealed, found.stamp), old=head, durable=True)
         return 1
 
     def _remove(self, head: Head) -> None:
@@ -223,7 +236,12 @@ class Lifecycle:
         deleting = msgspec.structs.replace(head, state="deleting")
         if head.state != "deleting":
             ledger.commit(deleting, old=head, durable=True)
-        self._ground.backend.delete(file_name(head.session_id))
+        try:
+            self._ground.backend.delete(file_name(head.session_id))
+        except (StoreUnavailableError, UnsafeFileError) as error:
+            if head.state != "deleting" and getattr(error, "outcome", "not_written") == "not_written":
+                ledger.commit(head, old=deleting, durable=True)  # nothing was removed: the session is what it was
+            raise
         ledger.commit(_tombstone(deleting), old=deleting, durable=True)
 
     def _kept_lines(self, ready: Ready, keep: int) -> Iterator[bytes]:
@@ -240,6 +258,12 @@ class Lifecycle:
                     elif line.startswith(ENTRY) and kept < keep:
                         kept += 1
                         yield line + b"\n"
+
+    def _found(self, session_id: str) -> Found:
+        """What `Reader.find` says, its log closed."""
+        found = self._reader.find(session_id)
+        found.log.close()
+        return found
 
     def _has_file(self, session_id: str) -> bool:
         log = self._ground.backend.open(file_name(session_id))

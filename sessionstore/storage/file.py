@@ -128,11 +128,11 @@ class FileBackend:
 
     def names_token(self) -> object | None:
         """The directory's inode and change of names, None while that is less than two seconds old by this clock."""
-        modified_ns = self._sessions.modified_ns()
+        changed_ns = self._sessions.changed_ns()
         # A name that comes within the same tick of the file system's clock would not move the time any more.
-        if abs(time.time_ns() - modified_ns) < _SETTLED_NS:
+        if abs(time.time_ns() - changed_ns) < _SETTLED_NS:
             return None
-        return self._sessions.identity, modified_ns
+        return self._sessions.identity, changed_ns
 
     def stamp(self, name: str) -> Stamp | None:
         """The stamp of a name without opening it; None if it is missing or `open` would refuse it."""

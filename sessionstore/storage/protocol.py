@@ -10,7 +10,8 @@ The contract:
 * `write` is atomic: a reader sees the old bytes or the new ones, also after a crash, never a part.
 * A missing name is None (`open`) or nothing (`delete`), never an error.
 * `scan` gives names in no particular order.
-* Every failure leaves as `StoreUnavailableError`, `UnsafeFileError`, `AlreadyExistsError` or `InvalidValueError` (a name).
+* Every failure leaves as `StoreUnavailableError`, `UnsafeFileError` or `AlreadyExistsError`; a name that can be none as
+  `InvalidValueError`.
 
 All objects here may be used from several threads; the locks order them.
 """

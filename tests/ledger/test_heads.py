@@ -260,7 +260,7 @@ class TestCheck:
         self, ledger: Ledger, make_head: MakeHead, tamper: Callable[..., None], change: str
     ) -> None:
         ledger.commit(make_head(key="k"), old=None)
-        tamper(f"UPDATE heads SET {change}")  # noqa: S608
+        tamper(f"UPDATE heads SET {change}")
         with pytest.raises(LedgerCorruptError, match="disagree"):
             ledger.check()
 

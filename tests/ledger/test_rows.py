@@ -65,7 +65,7 @@ class TestAChangedRow:
     def test_is_refused_whichever_column_it_was(
         self, two: Ledger, make_head: MakeHead, tamper: Tamper, change: str
     ) -> None:
-        tamper(f"UPDATE heads SET {change} WHERE session_id = ?", make_head(1).session_id)  # noqa: S608
+        tamper(f"UPDATE heads SET {change} WHERE session_id = ?", make_head(1).session_id)
         with pytest.raises(LedgerCorruptError):
             two.head(make_head(1).session_id)
         with pytest.raises(LedgerCorruptError):
@@ -74,7 +74,7 @@ class TestAChangedRow:
 
     @pytest.mark.parametrize("change", ["key_id = 'x'", "payload = payload || x'00'", "mac = zeroblob(32)"])
     def test_is_refused_in_a_list(self, two: Ledger, make_head: MakeHead, tamper: Tamper, change: str) -> None:
-        tamper(f"UPDATE heads SET {change} WHERE session_id = ?", make_head(1).session_id)  # noqa: S608
+        tamper(f"UPDATE heads SET {change} WHERE session_id = ?", make_head(1).session_id)
         for limit in (None, 10):
             with pytest.raises(LedgerCorruptError):
                 two.heads(limit=limit)

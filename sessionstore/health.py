@@ -1,0 +1,249 @@
+"""The examination behind `sessionstore doctor`: places, permissions, key, ledger, files, and what the system offers.
+
+Rules:
+
+* Nothing is created, changed or repaired: each finding says what would mend it, and a person decides.
+* One sick part does not end the examination. What is missing because no store was made yet is no finding.
+* Every judgement is that of the room whose business it is: the same code refuses here and at work.
+
+Not promised: that contents are whole. Only `verify` reads them.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Literal
+
+import msgspec
+
+from sessionstore.config import Config, LoadedConfig
+from sessionstore.errors import SessionStoreError
+from sessionstore.fs import Directory
+from sessionstore.fs.mount import file_system_kind
+from sessionstore.fs.project import pinning_report
+from sessionstore.keystore import FileKeyStore
+from sessionstore.ledger import Ledger
+from sessionstore.store import SessionStore
+
+Level = Literal["ok", "note", "problem"]
+
+# From how full on a store is worth a word.
+WARN_FROM = 0.8
+# How many files a finding names; it counts the others.
+MAX_NAMED = 3
+
+_PRIVATE_BITS = 0o077
+_LEGACY = "legacy"
+# A store that was opened once has left at least one of these in its state directory.
+_TRACES = ("keyring", "ledger.db", "audit")
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What was found about one part of the store.
+
+    Attributes:
+        check: Which part: `settings`, `data directory`, `state directory`, `key`, `ledger`, `store`, `sessions`,
+            `session files`, `project pinning`.
+        level: `ok`; `note`: worth knowing, nothing to do; `problem`: something does not work or is not safe.
+        code: The code of the error behind it, or "".
+        text: What was found, in one line.
+        mend: The command or act that mends it, or "".
+    """
+
+    check: str
+    level: Level
+    code: str
+    text: str
+    mend: str = ""
+
+
+def diagnose(loaded: LoadedConfig, open_read_only: Callable[[], SessionStore]) -> tuple[Finding, ...]:
+    """Examine a store.
+
+    Args:
+        loaded: Its settings.
+        open_read_only: Opens the store of these settings without making or changing anything; called once, and only if
+            there is a store.
+
+    Returns:
+        At least one finding for each part that could be looked at, in a fixed order.
+    """
+    examination = _Examination(loaded.config)
+    with ExitStack() as opened:
+        examination.settings(loaded)
+        data = examination.place(opened, "data directory", loaded.config.data_dir, strict=False)
+        state = examination.place(opened, "state directory", loaded.config.state_dir, strict=True)
+        if state is not None:
+            examination.key(state)
+        if data is not None and state is not None:
+            examination.store(state, open_read_only)
+        if data is not None:
+            examination.files(opened, data)
+        examination.pinning()
+    return tuple(examination.found)
+
+
+class _Examination:
+    """Collects findings, one part after the other."""
+
+    def __init__(self, config: Config) -> None:
+        self.found: list[Finding] = []
+        self._config = config
+
+    def settings(self, loaded: LoadedConfig) -> None:
+        """Which file and how many settings are in force."""
+        file = self._config.config_file
+        changed = sum(source != "default" for source in loaded.sources.values())
+        text = "no configuration file" if file is None else f"from {file}"
+        self._add("settings", "ok", f"{text}; {changed} of {len(loaded.sources)} values are not the default")
+
+    def place(self, opened: ExitStack, check: str, path: os.PathLike[str], *, strict: bool) -> Directory | None:
+        """A directory of the store: there, ours, closed to others, on what kind of file system."""
+        try:
+            directory = Directory.find(path, strict=strict)
+            if directory is None:
+                self._add(check, "ok", f"{os.fspath(path)}: not made yet")
+                return None
+            opened.enter_context(directory)
+            kind = file_system_kind(directory.fd)
+            mode = stat.S_IMODE(os.fstat(directory.fd).st_mode)
+        except SessionStoreError as error:
+            self._add_error(check, error)
+            return None
+        if kind.network and strict:
+            mend = "set state_dir to a directory on a local disk"
+            self._add(check, "problem", f"{directory.path} is on a network file system ({kind.name})", mend)
+        elif kind.network:
+            text = f"{directory.path} is on a network file system ({kind.name}): use it from one machine only"
+            self._add(check, "note", text)
+        elif mode & _PRIVATE_BITS:
+            text = f"{directory.path}: others may look into it (mode {mode:04o})"
+            self._add(check, "problem", text, f"chmod 700 {shlex.quote(directory.path)}")
+        else:
+            self._add(check, "ok", f"{directory.path} ({kind.name}, mode {mode:04o})")
+        return directory
+
+    def key(self, state: Directory) -> None:
+        """The key file: there, ours alone, whole."""
+        keys = self._keys(state)
+        try:
+            keyring = keys.load()
+        except SessionStoreError as error:
+            self._add_error("key", error)
+            return
+        if keyring is None:
+            if not self._was_used(state):  # else it is missing, and opening the store says so
+                self._add("key", "ok", "not made yet")
+        else:
+            self._add("key", "ok", f"{keys.path}: primary key {keyring.primary.id}")
+
+    def store(self, state: Directory, open_read_only: Callable[[], SessionStore]) -> None:
+        """The store as a whole, and what its list and its ledger say."""
+        if not self._was_used(state):
+            self._add("store", "ok", "not made yet; the first command that needs it makes it")
+            return
+        try:
+            with open_read_only() as store:
+                self._add("store", "ok", f"id {store.store_id}, bound to this data directory")
+                self._ledger(state, store.store_id)
+                self._sessions(store)
+        except SessionStoreError as error:
+            if error.code not in {finding.code for finding in self.found}:
+                self._add_error("store", error)
+
+    def files(self, opened: ExitStack, data: Directory) -> None:
+        """The session files: closed to others, each under one name only."""
+        try:
+            if data.stat("sessions") is None:
+                return
+            sessions = opened.enter_context(data.sub("sessions"))
+            loose: list[str] = []
+            linked: list[str] = []
+            for name in sorted(sessions.names()):
+                status = sessions.stat(name)
+                if status is None or not stat.S_ISREG(status.st_mode):
+                    continue  # gone meanwhile, or shown by the list as `unsafe_file`
+                if stat.S_IMODE(status.st_mode) & _PRIVATE_BITS:
+                    loose.append(name)
+                if status.st_nlink > 1:
+                    linked.append(name)
+        except SessionStoreError as error:
+            self._add_error("session files", error)
+            return
+        where = shlex.quote(sessions.path)
+        if loose:
+            self._add("session files", "problem", f"others may read {_named(loose)}", f"chmod 600 {where}/*.json*")
+        if linked:
+            text = f"{_named(linked)} have a second name (hard link); the next save ends that"
+            self._add("session files", "note", text)
+        if not loose and not linked:
+            self._add("session files", "ok", "none is open to others or has a second name")
+
+    def pinning(self) -> None:
+        """What this system offers for holding on to a project directory."""
+        try:
+            report = pinning_report()
+        except SessionStoreError as error:
+            self._add("project pinning", "note", f"cannot be told from here: {error}")
+            return
+        text = f"{report.pinning} (openat2 {report.openat2}"
+        text += (
+            f"; file handles {'yes' if report.handles else 'no'}; birth times {'yes' if report.birth_times else 'no'})"
+        )
+        if report.pinning == "none":
+            self._add("project pinning", "note", f"{text}: sessions with a project cannot be resumed on this system")
+        elif not report.handles and not report.birth_times:
+            text += ": a directory that was deleted and made again here may look like the same one"
+            self._add("project pinning", "note", text)
+        else:
+            self._add("project pinning", "ok", text)
+
+    def _keys(self, state: Directory) -> FileKeyStore:
+        salt = self._config.signing_salt
+        return FileKeyStore(state, b"" if salt is None else salt.reveal())
+
+    def _was_used(self, state: Directory) -> bool:
+        """Whether a store, or a trace of one, is there to be opened."""
+        return any(state.stat(name) is not None for name in _TRACES)
+
+    def _ledger(self, state: Directory, store_id: str) -> None:
+        keyring = self._keys(state).load()
+        if keyring is None:
+            return
+        try:
+            with Ledger.open(state, keyring, store_id, read_only=True) as ledger:
+                ledger.check()
+                self._add("ledger", "ok", f"whole; {ledger.count():,} sessions recorded")
+        except SessionStoreError as error:
+            self._add_error("ledger", error)
+
+    def _sessions(self, store: SessionStore) -> None:
+        counts = store.stats()
+        text = f"{counts.sessions:,} of at most {counts.max_sessions:,}, {counts.size_bytes:,} bytes"
+        if counts.sessions >= WARN_FROM * counts.max_sessions:
+            self._add(
+                "sessions", "note", text, "`sessionstore cleanup --dry-run` shows old ones; or raise max_sessions"
+            )
+        else:
+            self._add("sessions", "ok", text)
+        codes = Counter(broken.code for broken in store.list(limit=None).unreadable)
+        for code, count in sorted(codes.items()):
+            level: Level = "note" if code == _LEGACY else "problem"
+            mend = "" if code == _LEGACY else "`sessionstore list --all` names them, each with the reason"
+            self.found.append(Finding("sessions", level, code, f"{count:,} that cannot be opened: {code}", mend))
+
+    def _add(self, check: str, level: Level, text: str, mend: str = "") -> None:
+        self.found.append(Finding(check, level, "", text, mend))
+
+    def _add_error(self, check: str, error: SessionStoreError) -> None:
+        self.found.append(Finding(check, "problem", error.code, str(error), error.hint))
+
+
+def _named(names: list[str]) -> str:
+    rest = len(names) - MAX_NAMED
+    return ", ".join(names[:MAX_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")

@@ -1,0 +1,154 @@
+"""What an attacker works on: a store of its own, and one sealed session whose file they may write as they like."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sessionstore import Session, SessionStore, open_store
+from sessionstore.errors import VerificationError
+from sessionstore.model import LoadWarning
+
+Child = Callable[..., list[Any]]
+
+
+class Victim:
+    """A session in an open store, its file, and the bytes that were acknowledged.
+
+    Attributes:
+        root: The home of the store.
+        store: Opened on it.
+        id: The session.
+        path: Its file.
+        good: The bytes of that file after the last acknowledged save.
+        session: What they stand for.
+    """
+
+    def __init__(self, root: Path, store: SessionStore, session_id: str) -> None:
+        self.root = root
+        self.store = store
+        self.id = session_id
+        self.path = self.file(session_id)
+        self.acknowledge()
+
+    def file(self, session_id: str) -> Path:
+        return self.root / "data" / "sessions" / f"{session_id}.jsonl"
+
+    def acknowledge(self) -> None:
+        """Take what stands there now as what was saved."""
+        self.good = self.path.read_bytes()
+        self.session = self.store.load(self.id)
+
+    def put(self, content: bytes) -> None:
+        """Write the file as an attacker does: in place, past every lock."""
+        self.path.write_bytes(content)
+
+    def refusal(self) -> VerificationError:
+        """The error of a load, the same for every way of reading; nothing may be given back."""
+        with pytest.raises(VerificationError) as loaded:
+            self.store.load(self.id)
+        with pytest.raises(VerificationError):
+            list(self.store.entries(self.id))
+        (result,) = self.store.verify(self.id)
+        assert not result.ok and result.code == loaded.value.code
+        return loaded.value
+
+    def is_refused(self) -> None:
+        """The quick form of `refusal`, for loops over thousands of damages."""
+        try:
+            session = self.store.load(self.id)
+        except VerificationError:
+            return
+        raise AssertionError(f"a changed file was given back: {session.rev}, {session.entries}")
+
+    def tail(self) -> str:
+        """Check that everything acknowledged comes back; the text of the one warning."""
+        session = self.store.load(self.id)
+        assert (session.rev, session.entries) == (self.session.rev, self.session.entries)
+        assert list(self.store.entries(self.id)) == list(self.session.entries)
+        (warning,) = session.warnings
+        assert isinstance(warning, LoadWarning) and warning.code == "uncommitted_tail"
+        (result,) = self.store.verify(self.id)
+        assert result.ok and result.warnings == (warning,)
+        return warning.text
+
+    def quarantined(self) -> list[bytes]:
+        """What is kept of this session, oldest first."""
+        kept = (self.root / "data" / "quarantine").glob(f"{self.id}.tail.*")
+        return [path.read_bytes() for path in sorted(kept)]
+
+    def listed(self) -> dict[str, str]:
+        """Every unreadable line of the list: name to code."""
+        return {line.name: line.code for line in self.store.list().unreadable}
+
+
+def fill(store: SessionStore, session: Session, turns: int = 3) -> None:
+    for number in range(turns):
+        store.append(session.id, [{"role": "user", "content": f"turn {number}"}])
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def store(root: Path) -> Iterator[SessionStore]:
+    with open_store(root, environ={}) as opened:
+        yield opened
+
+
+@pytest.fixture
+def victim(root: Path, store: SessionStore) -> Victim:
+    """A session of four saves."""
+    session = store.create(name="atlas", tags=["t"])
+    fill(store, session)
+    return Victim(root, store, session.id)
+
+
+@pytest.fixture
+def another(root: Path, store: SessionStore) -> Victim:
+    """A second session of the same store and the same length."""
+    session = store.create(name="other", tags=["t"])
+    fill(store, session)
+    return Victim(root, store, session.id)
+
+
+@pytest.fixture
+def child(root: Path) -> Child:
+    """Runs code in a process of its own, with `root` and `tell`; gives every value that it told."""
+
+    def run(code: str, *args: object, environment: dict[str, str] | None = None) -> list[Any]:
+        begin = (
+            "import json, os, sys\n"
+            "from sessionstore import errors, open_store\n"
+            "def tell(*values): print(json.dumps(values), flush=True)\n"
+            "root = sys.argv[1]\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", begin + code, str(root), *map(str, args)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, **(environment or {})},
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return [value for line in done.stdout.splitlines() for value in json.loads(line)]
+
+    return run
+
+
+@pytest.fixture
+def shared_root() -> Iterator[Path]:
+    """A home that another user can reach, as pytest's own directories cannot."""
+    with tempfile.TemporaryDirectory(prefix="attacks-") as made:
+        Path(made).chmod(0o755)
+        yield Path(made) / "store"

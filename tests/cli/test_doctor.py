@@ -1,0 +1,183 @@
+"""doctor: every sick part is found, named and given its remedy; nothing is changed by the examination."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sessionstore.config import load_config
+from sessionstore.health import Finding, diagnose
+from sessionstore.wiring import open_store
+
+
+@pytest.fixture
+def examine(home: Path) -> Callable[..., dict[str, list[Finding]]]:
+    """The findings by what was examined."""
+
+    def run(**environ: str) -> dict[str, list[Finding]]:
+        found: dict[str, list[Finding]] = {}
+        for finding in diagnose(
+            load_config(root=home, environ=environ), lambda: open_store(home, environ=environ, read_only=True)
+        ):
+            found.setdefault(finding.check, []).append(finding)
+        return found
+
+    return run
+
+
+def tree(directory: Path) -> dict[str, tuple[int, int, int]]:
+    """Every path below a directory with its inode, size and mode."""
+    return {
+        str(path.relative_to(directory)): (status.st_ino, status.st_size, status.st_mode)
+        for path in directory.rglob("*")
+        for status in [path.lstat()]
+    }
+
+
+class TestDiagnose:
+    def test_before_the_first_use_nothing_is_wrong_and_nothing_is_made(self, examine, home: Path) -> None:
+        found = examine()
+        assert not home.exists()
+        assert {finding.level for findings in found.values() for finding in findings} <= {"ok", "note"}
+        assert found["data directory"][0].text.endswith(": not made yet")
+
+    def test_a_healthy_store_is_all_ok(self, examine, session_id: str) -> None:
+        found = examine()
+        assert list(found) == [
+            "settings",
+            "data directory",
+            "state directory",
+            "key",
+            "store",
+            "ledger",
+            "sessions",
+            "session files",
+            "project pinning",
+        ]
+        wrong = [finding for findings in found.values() for finding in findings if finding.level == "problem"]
+        assert wrong == []
+
+    def test_looking_changes_nothing(self, examine, session_id: str, home: Path) -> None:
+        file = home / "data/sessions" / f"{session_id}.jsonl"
+        file.chmod(0o644)
+        before = tree(home)
+        examine()
+        assert tree(home) == before
+
+    @pytest.mark.parametrize(("place", "check"), [("data", "data directory"), ("state", "state directory")])
+    def test_a_directory_open_to_others_is_found(
+        self, place: str, check: str, examine, session_id: str, home: Path
+    ) -> None:
+        (home / place).chmod(0o755)
+        (finding,) = examine()[check]
+        assert finding.level == "problem"
+        assert "0755" in finding.text
+        assert "chmod 700" in finding.mend
+
+    def test_a_link_in_the_place_of_a_directory_is_found(self, examine, session_id: str, home: Path) -> None:
+        (home / "data").rename(home / "moved")
+        (home / "data").symlink_to(home / "moved")
+        (finding,) = examine()["data directory"]
+        assert (finding.level, finding.code) == ("problem", "unsafe_file")
+
+    def test_a_key_that_others_may_read_is_found(self, examine, session_id: str, home: Path) -> None:
+        (home / "state/keyring").chmod(0o640)
+        (finding,) = examine()["key"]
+        assert (finding.level, finding.code) == ("problem", "key_permissions")
+        assert "chmod 600" in finding.mend
+
+    def test_a_missing_key_is_found(self, examine, session_id: str, home: Path) -> None:
+        (home / "state/keyring").unlink()
+        found = examine()
+        assert [finding.code for finding in found["store"]] == ["key_unavailable"]
+
+    def test_another_salt_is_found(self, examine, session_id: str) -> None:
+        (finding,) = examine(SESSIONSTORE_SIGNING_SALT="pepper")["key"]
+        assert (finding.level, finding.code) == ("problem", "key_unavailable")
+
+    def test_a_damaged_key_is_found(self, examine, session_id: str, home: Path) -> None:
+        (home / "state/keyring").write_bytes(b"{}")
+        (finding,) = examine()["key"]
+        assert (finding.level, finding.code) == ("problem", "key_corrupt")
+
+    def test_a_missing_ledger_is_found(self, examine, session_id: str, home: Path) -> None:
+        for file in (home / "state").glob("ledger.db*"):
+            file.unlink()
+        assert [finding.code for finding in examine()["store"]] == ["ledger_missing"]
+
+    def test_a_damaged_ledger_is_found(self, examine, session_id: str, home: Path) -> None:
+        file = home / "state/ledger.db"
+        content = bytearray(file.read_bytes())
+        content[100:200] = os.urandom(100)
+        file.write_bytes(content)
+        codes = {finding.code for findings in examine().values() for finding in findings if finding.level == "problem"}
+        assert codes == {"ledger_corrupt"}
+
+    def test_a_row_that_somebody_took_out_of_the_ledger_is_found(self, examine, session_id: str, home: Path) -> None:
+        connection = sqlite3.connect(home / "state/ledger.db")
+        with connection:
+            connection.execute("DELETE FROM heads")
+        connection.close()
+        assert [finding.code for finding in examine()["ledger"]] == ["ledger_corrupt"]
+
+    def test_a_copied_data_directory_is_found(self, examine, session_id: str, home: Path) -> None:
+        (home / "data").rename(home / "original")
+        shutil.copytree(home / "original", home / "data")
+        (home / "data").chmod(0o700)
+        (home / "data/sessions").chmod(0o700)
+        assert [finding.code for finding in examine()["store"]] == ["store_mismatch"]
+
+    def test_session_files_open_to_others_or_linked_are_found(self, examine, session_id: str, home: Path) -> None:
+        file = home / "data/sessions" / f"{session_id}.jsonl"
+        file.chmod(0o644)
+        os.link(file, home / "second")
+        loose, linked = examine()["session files"]
+        assert (loose.level, linked.level) == ("problem", "note")
+        assert f"{session_id}.jsonl" in loose.text
+        assert loose.mend.startswith("chmod 600 ")
+
+    def test_sessions_that_cannot_be_opened_are_counted_by_code(self, examine, session_id: str, home: Path) -> None:
+        (home / "data/sessions" / f"{session_id}.jsonl").unlink()
+        _, finding = examine()["sessions"]
+        assert (finding.level, finding.code, finding.text) == ("problem", "missing", "1 that cannot be opened: missing")
+
+    def test_a_store_that_is_nearly_full_is_worth_a_word(self, examine, session_id: str) -> None:
+        (finding,) = examine(SESSIONSTORE_MAX_SESSIONS="1")["sessions"]
+        assert finding.level == "note"
+        assert "cleanup" in finding.mend
+
+
+class TestDoctor:
+    def test_without_findings_it_ends_with_0(self, call, session_id: str) -> None:
+        ran = call("doctor")
+        assert (ran.code, ran.err) == (0, "all well\n")
+        assert ran.out.splitlines()[0].split() == ["CHECK", "STATE", "WHAT"]
+
+    def test_findings_end_with_1_and_each_says_what_mends_it(self, call, session_id: str, home: Path) -> None:
+        (home / "state/keyring").chmod(0o640)
+        ran = call("doctor")
+        assert ran.code == 1
+        assert "key_permissions" not in ran.out
+        assert "hint: key: if nobody else can have read it: chmod 600 the file" in ran.err
+        assert ran.err.endswith("1 problem\n")
+
+    def test_programs_get_the_findings(self, call, session_id: str, home: Path) -> None:
+        assert call("doctor", "--json").value["ok"] is True
+        (home / "state/keyring").chmod(0o640)
+        ran = call("doctor", "--json")
+        assert (ran.code, ran.value["ok"]) == (1, False)
+        codes = [finding["code"] for finding in ran.value["findings"] if finding["level"] == "problem"]
+        assert codes == ["key_permissions"]
+
+    def test_what_is_missing_is_not_made(self, call, session_id: str, home: Path) -> None:
+        shutil.rmtree(home / "state/locks")
+        assert call("doctor").code == 1
+        assert not (home / "state/locks").exists()
+
+    def test_wrong_settings_are_an_error_of_their_own(self, call) -> None:
+        assert call("doctor", env={"SESSIONSTORE_MAX_SESSIONS": "many"}).code == 2
