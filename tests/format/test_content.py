@@ -109,6 +109,11 @@ class TestAddBody:
         with pytest.raises(MalformedError):
             Content().add_body(changed, is_first=True)
 
+    def test_a_last_line_without_an_end_is_named_as_one(self, shop: Any) -> None:
+        for body in (shop.entry()[:-1], shop.entry() + shop.state(name="n")[:-1], b'{"entry":{}}}'):
+            with pytest.raises(MalformedError, match="the last line has no end"):
+                Content().add_body(body, is_first=False)
+
     def test_text_that_other_readers_split_lines_at_stays_in_its_entry(self, shop: Any) -> None:
         text = "a\u2028b\u2029c\x85d\x0be\x0cf\rg\nh\x00i\x1cj"
         content = Content()

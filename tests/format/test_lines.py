@@ -255,6 +255,8 @@ class TestFirstLine:
             good + b"\r",
             good + b" ",
             good[:-1],
+            good[:-1] + b" ",
+            good[:-1] + b"]",
             good[:-1] + b',"x":1}',
             good[:-2] + b',"x":1}}',
             good.replace(b'"key":null', b'"key":5'),

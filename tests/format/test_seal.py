@@ -228,6 +228,13 @@ class TestVerifyLine:
         with pytest.raises(Broken):
             shop.sealer().verify_line(shop.forge(content))
 
+    def test_a_good_tag_in_another_frame_does_not_help(self, shop: Any) -> None:
+        content = made(shop.sealer()).line[:-SUFFIX_BYTES]
+        assert shop.sealer().verify_line(shop.forge(content))
+        for frame in (b'{"zeal":', b'{"open":', b'["seal":', b"        "):
+            with pytest.raises(Broken):
+                shop.sealer().verify_line(shop.forge(frame + content[len(SEAL) :]))
+
     def test_an_unknown_member_is_broken_and_not_skipped(self, shop: Any) -> None:
         content = made(shop.sealer()).line[:-SUFFIX_BYTES].replace(b'"rev":1', b'"rev":1,"newer":1')
         with pytest.raises(Broken):

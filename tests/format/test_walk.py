@@ -42,6 +42,12 @@ class TestGoodFiles:
         for step in (*range(1, 40), *range(40, len(good) + 50, 37), len(good), 10 * len(good)):
             assert facts(shop.segments(good, step_bytes=step)) == all_of_it
 
+    def test_any_step_finds_a_seal_behind_many_lines_that_it_cuts(self, shop: Any) -> None:
+        data = shop.file((shop.opening(), *[shop.entry()] * 100), tuple([shop.entry()] * 100))
+        whole = facts(shop.segments(data))
+        for step in range(1, len(data), 61):
+            assert facts(shop.segments(data, step_bytes=step)) == whole
+
     def test_a_reader_that_gives_less_than_asked_changes_nothing(self, shop: Any, good: bytes, all_of_it: Any) -> None:
         def stingy(start: int, size: int) -> bytes:
             return good[start : start + max(1, size // 3)]
@@ -289,6 +295,15 @@ class TestFilesWithoutSeals:
         late = body + shop.entry() * lines
         made = shop.sealer().make(None, late, {**_members(sealed), "at": len(late)})
         assert shop.handed_out(late + made.line, step_bytes=step) == ([], "Broken")
+
+    @pytest.mark.parametrize("step", [1000, MEBIBYTE, 1 << 30])
+    @pytest.mark.parametrize(("over", "error"), [(-1, ""), (0, "Broken"), (1, "Broken")])
+    def test_and_full_means_exactly_one_mebibyte(self, shop: Any, step: int, over: int, error: str) -> None:
+        room = SEGMENT_BYTES - len(shop.opening()) - len(shop.entry("")) + over
+        body = shop.opening() + shop.entry("x" * room) + shop.entry()
+        made = shop.sealer().make(None, body, {**_members(shop.save(None)[1]), "at": len(body)})
+        found, ended = shop.handed_out(body + made.line, step_bytes=step)
+        assert (len(found), ended) == (0 if error else 1, error)
 
     @pytest.mark.parametrize("step", [1000, MEBIBYTE, 1 << 30])
     @pytest.mark.parametrize("over", [-1, 0, 1])
