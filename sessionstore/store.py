@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import timedelta
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -95,8 +95,6 @@ class SessionStore(StoreView):
             SessionLimitError: The store is full.
             InvalidValueError, MalformedError, TooDeepError, TooLargeError: Something given cannot be kept.
         """
-        if provenance not in get_args(Provenance):
-            raise InvalidValueError(what="provenance", reason="a word that this format knows is needed")
         if project is not None and not isinstance(project, ProjectRecord):
             project = capture(project, allowed_roots=tuple(allowed_roots), trust=tuple(trust))
         state = State(

@@ -105,8 +105,9 @@ class TestCreate:
         half_created(place, id=ID, key="k", name="n")
         assert state(place, ID) == "creating"
         assert (shown(place), place.store.find("k")) == (([], {}), None)
-        with pytest.raises(errors.SessionNotFoundError):
-            place.store.append(ID, [{"n": 2}])
+        for call in (place.store.append, place.store.summary, place.store.rewind):
+            with pytest.raises(errors.SessionNotFoundError):
+                call(ID, 0) if call == place.store.rewind else call(ID)
         place.reopen()
         assert state(place, ID) == "live"
         session = place.store.load(ID)
