@@ -23,7 +23,9 @@ def filled(store: SessionStore, session_id: str) -> tuple[list[int], StoreUnavai
     told: list[int] = []
     while True:
         try:
-            told.append(store.append(session_id, [{"n": len(told), "text": "x" * 20_000}], idempotency_key=f"{len(told)}"))
+            told.append(
+                store.append(session_id, [{"n": len(told), "text": "x" * 20_000}], idempotency_key=f"{len(told)}")
+            )
         except StoreUnavailableError as error:
             return told, error
 
