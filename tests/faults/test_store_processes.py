@@ -10,8 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from sessionstore import open_store
 
 Child = Callable[..., list[Any]]
@@ -68,7 +66,7 @@ class TestFirstStart:
             for number, (_, _, session_id) in enumerate(answers):
                 assert store.load(session_id).entries == ({"n": number},)
             assert store.list().unreadable == ()
-        assert not [path for path in (tmp_path / "store").rglob("*.new*")]
+        assert not list((tmp_path / "store").rglob("*.new*"))
 
     def test_one_key_makes_one_session_whoever_asks_first(self, tmp_path: Path) -> None:
         open_store(tmp_path / "store", environ={}).close()
@@ -121,8 +119,7 @@ class TestWriters:
             assert [entry["rev"] for entry in store.load(session_id).entries] == list(range(1, 21))
 
 
-# It begins when it is told to and ends when its input ends. It leaves tails behind too if it is told to: by appending more
-# than a step at once, a reader sees saves half done; by rewinding, files replaced.
+# It ends when its input does. Saves of more than a segment let a reader see them half done; rewinds replace the file.
 BUSY = """
 import sys, threading
 from sessionstore import open_store
