@@ -171,6 +171,44 @@ class TestBesideAWriter:
         print(f"{LOADS} loads beside {saves} saves, {len(set(revisions))} revisions seen")
 
 
+OVERTAKEN = """
+from sessionstore import open_store
+root = home + "/store"
+store, other = open_store(root, environ={}), open_store(root, environ={})
+id = store.create(entries=[{"n": n} for n in range(9)]).id
+
+def between(act):
+    '''Run `act` once, between the reading of the head and the opening of the file.'''
+    def hook(frame, what, arg):
+        code = frame.f_code
+        if what == "call" and code.co_name == "open" and code.co_filename.endswith("storage/file.py"):
+            sys.setprofile(None)
+            act()
+    sys.setprofile(hook)
+
+def read():
+    session = store.load(id)
+    return [session.rev, len(session.entries), len(session.warnings)]
+"""
+
+
+class TestOvertaken:
+    """A reader whose head is old by the time it has the file: it looks again before it says anything bad."""
+
+    def test_by_two_rewrites(self, child: Child) -> None:
+        act = "def act(): other.rewind(id, 5); other.append(id, [{}]); other.rewind(id, 3)\n"
+        assert child(OVERTAKEN + act + "between(act); tell(read())\n") == [[4, 3, 0]]
+
+    def test_by_a_deletion(self, child: Child) -> None:
+        assert child(OVERTAKEN + "between(lambda: other.delete(id)); tell(refusal(read)[0])\n") == [
+            "SessionNotFoundError"
+        ]
+
+    def test_by_saves(self, child: Child) -> None:
+        act = "def act():\n    for n in range(3): other.append(id, [{}])\n"
+        assert child(OVERTAKEN + act + "between(act); tell(read())\n") == [[4, 12, 0]]
+
+
 FORKED = """
 from sessionstore import open_store
 root = home + "/store"
