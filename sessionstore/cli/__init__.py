@@ -39,8 +39,11 @@ def main() -> int:
     import sys
 
     try:
+        from sessionstore.cli import output
+
         command().main(prog_name="sessionstore")
     except SystemExit as left:
+        output.let_go()
         return left.code if isinstance(left.code, int) else 0
     except KeyboardInterrupt:
         # Outside of what the group answers itself: while modules are still being imported.

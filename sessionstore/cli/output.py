@@ -64,6 +64,16 @@ def flush() -> None:
             sys.stdout.flush()
 
 
+def let_go() -> None:
+    """Give up what stdout still holds and cannot get rid of, so that the end of the program does not fail over it."""
+    try:
+        flush()
+    except (BrokenPipeError, OutputError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
 def line(text: str = "") -> None:
     """One line of a result; control characters in it are written out."""
     write(escape(text) + "\n")
