@@ -1,4 +1,7 @@
-"""The one table from an error to an exit code. The numbers are a public promise: scripts branch on them."""
+"""The one table from an error to an exit code. The numbers are a public promise: scripts branch on them.
+
+6 is kept free for calls that come too often.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ USAGE = 2
 NOT_FOUND = 3
 NOT_TRUSTED = 4
 PROJECT = 5
-RATE_LIMITED = 6
 CONFLICT = 7
 STORE = 8
 TOO_LARGE = 9
@@ -21,7 +23,6 @@ MEANINGS: dict[int, str] = {
     NOT_FOUND: "no such session",
     NOT_TRUSTED: "refused: not what was saved, or not valid session data",
     PROJECT: "the project directory is refused",
-    RATE_LIMITED: "too many resumes",
     CONFLICT: "somebody else was first, or it exists already",
     STORE: "the key, the ledger or the store cannot be used",
     TOO_LARGE: "over a limit",
