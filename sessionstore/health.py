@@ -22,10 +22,10 @@ from typing import Literal
 import msgspec
 
 from sessionstore.config import Config, LoadedConfig
-from sessionstore.errors import SessionStoreError
+from sessionstore.errors import KeyUnavailableError, SessionStoreError
 from sessionstore.fs import Directory
-from sessionstore.fs.mount import file_system_kind
-from sessionstore.fs.project import pinning_report
+from sessionstore.fs.mount import FileSystemKind, file_system_kind
+from sessionstore.fs.project import PinningReport, pinning_report
 from sessionstore.keystore import FileKeyStore
 from sessionstore.ledger import Ledger
 from sessionstore.store import SessionStore
@@ -80,12 +80,49 @@ def diagnose(loaded: LoadedConfig, open_read_only: Callable[[], SessionStore]) -
         state = examination.place(opened, "state directory", loaded.config.state_dir, strict=True)
         if state is not None:
             examination.key(state)
-        if data is not None and state is not None:
+        if state is not None and examination.was_used(state):
             examination.store(state, open_read_only)
+        else:
+            examination.unused(data)
         if data is not None:
             examination.files(opened, data)
         examination.pinning()
     return tuple(examination.found)
+
+
+def judge_place(check: str, path: str, kind: FileSystemKind, mode: int, *, strict: bool) -> Finding:
+    """What is to be said of a directory that can be opened.
+
+    Args:
+        check: Which part.
+        path: Where it is.
+        kind: The file system it lies on.
+        mode: Its permission bits.
+        strict: Whether it is the state directory, which needs locks that a network file system does not keep.
+    """
+    if kind.network and strict:
+        mend = "set state_dir to a directory on a local disk"
+        return Finding(check, "problem", "", f"{path} is on a network file system ({kind.name})", mend)
+    if mode & _PRIVATE_BITS:
+        text = f"{path}: others may look into it (mode {mode:04o})"
+        return Finding(check, "problem", "", text, f"chmod 700 {shlex.quote(path)}")
+    if kind.network:
+        text = f"{path} is on a network file system ({kind.name}): use it from one machine only"
+        return Finding(check, "note", "", text)
+    return Finding(check, "ok", "", f"{path} ({kind.name}, mode {mode:04o})")
+
+
+def judge_pinning(report: PinningReport) -> Finding:
+    """What is to be said of the means to hold on to a project directory."""
+    handles, times = ("yes" if has else "no" for has in (report.handles, report.birth_times))
+    text = f"{report.pinning} (openat2 {report.openat2}; file handles {handles}; birth times {times})"
+    if report.pinning == "none":
+        text += ": sessions with a project cannot be resumed on this system"
+    elif not report.handles and not report.birth_times:
+        text += ": a directory that was deleted and made again here may look like the same one"
+    else:
+        return Finding("project pinning", "ok", "", text)
+    return Finding("project pinning", "note", "", text)
 
 
 class _Examination:
@@ -115,17 +152,7 @@ class _Examination:
         except SessionStoreError as error:
             self._add_error(check, error)
             return None
-        if kind.network and strict:
-            mend = "set state_dir to a directory on a local disk"
-            self._add(check, "problem", f"{directory.path} is on a network file system ({kind.name})", mend)
-        elif kind.network:
-            text = f"{directory.path} is on a network file system ({kind.name}): use it from one machine only"
-            self._add(check, "note", text)
-        elif mode & _PRIVATE_BITS:
-            text = f"{directory.path}: others may look into it (mode {mode:04o})"
-            self._add(check, "problem", text, f"chmod 700 {shlex.quote(directory.path)}")
-        else:
-            self._add(check, "ok", f"{directory.path} ({kind.name}, mode {mode:04o})")
+        self.found.append(judge_place(check, directory.path, kind, mode, strict=strict))
         return directory
 
     def key(self, state: Directory) -> None:
@@ -137,16 +164,27 @@ class _Examination:
             self._add_error("key", error)
             return
         if keyring is None:
-            if not self._was_used(state):  # else it is missing, and opening the store says so
+            if not self.was_used(state):  # else it is missing, and opening the store says so
                 self._add("key", "ok", "not made yet")
         else:
             self._add("key", "ok", f"{keys.path}: primary key {keyring.primary.id}")
 
+    def was_used(self, state: Directory) -> bool:
+        """Whether a store, or a trace of one, is there to be opened."""
+        return any(state.stat(name) is not None for name in _TRACES)
+
+    def unused(self, data: Directory | None) -> None:
+        """There is no key and no ledger: either nothing was saved yet, or they are lost."""
+        code = KeyUnavailableError.code
+        if data is None or data.stat("store.json") is None:
+            self._add("store", "ok", "not made yet; the first command that needs it makes it")
+        elif code not in {finding.code for finding in self.found}:
+            text = f"{data.path} was used, but the key and the ledger that belong to it are gone"
+            mend = "restore the state directory from a backup; without it nothing here can be verified"
+            self.found.append(Finding("store", "problem", code, text, mend))
+
     def store(self, state: Directory, open_read_only: Callable[[], SessionStore]) -> None:
         """The store as a whole, and what its list and its ledger say."""
-        if not self._was_used(state):
-            self._add("store", "ok", "not made yet; the first command that needs it makes it")
-            return
         try:
             with open_read_only() as store:
                 self._add("store", "ok", f"id {store.store_id}, bound to this data directory")
@@ -191,25 +229,11 @@ class _Examination:
         except SessionStoreError as error:
             self._add("project pinning", "note", f"cannot be told from here: {error}")
             return
-        text = f"{report.pinning} (openat2 {report.openat2}"
-        text += (
-            f"; file handles {'yes' if report.handles else 'no'}; birth times {'yes' if report.birth_times else 'no'})"
-        )
-        if report.pinning == "none":
-            self._add("project pinning", "note", f"{text}: sessions with a project cannot be resumed on this system")
-        elif not report.handles and not report.birth_times:
-            text += ": a directory that was deleted and made again here may look like the same one"
-            self._add("project pinning", "note", text)
-        else:
-            self._add("project pinning", "ok", text)
+        self.found.append(judge_pinning(report))
 
     def _keys(self, state: Directory) -> FileKeyStore:
         salt = self._config.signing_salt
         return FileKeyStore(state, b"" if salt is None else salt.reveal())
-
-    def _was_used(self, state: Directory) -> bool:
-        """Whether a store, or a trace of one, is there to be opened."""
-        return any(state.stat(name) is not None for name in _TRACES)
 
     def _ledger(self, state: Directory, store_id: str) -> None:
         keyring = self._keys(state).load()

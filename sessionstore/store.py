@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from datetime import timedelta
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from sessionstore import portable, upkeep
-from sessionstore.errors import AlreadyExistsError, ConflictError, InvalidValueError
+from sessionstore.errors import AlreadyExistsError, ConflictError
 from sessionstore.format.lines import State, StateChange
 from sessionstore.fs.project import capture
 from sessionstore.model import (
@@ -19,11 +19,13 @@ from sessionstore.model import (
     ProjectRecord,
     Provenance,
     Session,
+    SessionSummary,
     Todo,
     check_id,
     check_key,
     check_name,
     check_tags,
+    check_todos,
     format_time,
 )
 from sessionstore.sessions import Ground, Lifecycle, Writer
@@ -95,15 +97,13 @@ class SessionStore(StoreView):
             SessionLimitError: The store is full.
             InvalidValueError, MalformedError, TooDeepError, TooLargeError: Something given cannot be kept.
         """
-        if provenance not in get_args(Provenance):
-            raise InvalidValueError(what="provenance", reason="a word that this format knows is needed")
         if project is not None and not isinstance(project, ProjectRecord):
             project = capture(project, allowed_roots=tuple(allowed_roots), trust=tuple(trust))
         state = State(
             name=check_name(name) if name is not None else f"Session of {format_time(self._ground.now())[:19]}Z",
             tags=check_tags(tags),
             config=config if config is not None else {},
-            todos=_check_todos(todos),
+            todos=check_todos(todos),
             project=project,
         )
         session_id = self._lifecycle.create(
@@ -118,11 +118,27 @@ class SessionStore(StoreView):
         session = self.load(session_id)
         return msgspec.structs.replace(session, warnings=session.warnings + self._index.room_left())
 
+    def take_in(
+        self,
+        name: str,
+        entries: Entries,
+        *,
+        project: ProjectRecord | None = None,
+        origin: str | None = None,
+        config: dict[str, Any] | None = None,
+    ) -> SessionSummary:
+        """Make a session of another tool's transcript, whole or not at all, in bounded memory; provenance `imported`.
+
+        Args and errors: as `create`, which also loads what it made.
+        """
+        state = State(name=check_name(name), config=config if config is not None else {}, project=project)
+        origin = None if origin is None else check_key(origin)
+        return self.summary(self._lifecycle.create(state, entries=entries, origin=origin, provenance="imported"))
+
     def get_or_create(self, key: str, **create_args: Any) -> Session:
         """The session with this key, made with `create_args` if there is none. Callers at the same moment get the same.
 
-        Raises:
-            As `create` and `load`.
+        Errors: as `create` and `load`.
         """
         while True:
             head = self._index.find(key)
@@ -163,7 +179,6 @@ class SessionStore(StoreView):
         one by one and sealed every 1 MiB, but the step is whole: it is all there or, after any failure, none of it.
 
         Args:
-            id: Which session.
             entries: JSON objects, or `Message`s.
             todos, config, name, tags: New values; what is left out stays.
             expected_rev: Refuse if the session is at another revision.
@@ -178,7 +193,7 @@ class SessionStore(StoreView):
             name=name if name is UNSET else check_name(name),
             tags=tags if tags is UNSET else check_tags(tags),
             config=config,
-            todos=todos if todos is UNSET else _check_todos(todos),
+            todos=todos if todos is UNSET else check_todos(todos),
         )
         return self._writer.append(id, entries, change, expected_rev=expected_rev, idempotency_key=idempotency_key)
 
@@ -196,7 +211,7 @@ class SessionStore(StoreView):
             name=UNSET if session.name == stored.name else check_name(session.name),
             tags=UNSET if session.tags == stored.tags else check_tags(session.tags),
             config=UNSET if _same(session.config, stored.config) else session.config,
-            todos=UNSET if session.todos == stored.todos else _check_todos(session.todos),
+            todos=UNSET if session.todos == stored.todos else check_todos(session.todos),
         )
         rev = self._writer.append(session.id, session.entries[count:], change, expected_rev=stored.rev)
         return stored if rev == stored.rev else self.load(session.id)
@@ -250,7 +265,6 @@ class SessionStore(StoreView):
         """Make a new session out of an exported document.
 
         Args:
-            data: What `export` gave.
             trust: `unknown_key` takes a document that cannot be checked here; you vouch for it.
             passphrase: For a document that was sealed with one.
             keep_id: Use the document's own id; refused if it was ever used here.
@@ -284,11 +298,3 @@ class SessionStore(StoreView):
 
 def _same(given: object, stored: object) -> bool:
     return given == stored and msgspec.json.encode(given) == msgspec.json.encode(stored)  # 1 == True == 1.0 in Python
-
-
-def _check_todos(todos: Iterable[Todo]) -> tuple[Todo, ...]:
-    given = tuple(todos)  # what the iterable itself raises comes through
-    try:
-        return msgspec.json.decode(msgspec.json.encode(given), type=tuple[Todo, ...])
-    except (msgspec.MsgspecError, UnicodeEncodeError, TypeError):
-        raise InvalidValueError(what="todos", reason="each must be a Todo of text that can be stored") from None

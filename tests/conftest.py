@@ -38,7 +38,10 @@ def no_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def unmeasured(no_surroundings: None) -> dict[str, str]:
-    """The environment for a child process that is asked what it has loaded: measuring coverage loads modules too."""
+    """The environment for a child process that must not measure coverage.
+
+    It is asked what it has loaded, and measuring loads modules too; or it becomes a user who may not write the results.
+    """
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 

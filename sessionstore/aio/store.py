@@ -116,6 +116,7 @@ class AsyncSessionStore:
         return self._opened.notices
 
     create = _awaited(SessionStore.create)
+    take_in = _awaited(SessionStore.take_in)
     fork = _awaited(SessionStore.fork)
 
     append = _awaited(SessionStore.append)

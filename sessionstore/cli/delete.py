@@ -88,12 +88,6 @@ def _name(store: SessionStore, session_id: str) -> str:
 def _every_id(store: SessionStore) -> list[str]:
     from sessionstore.model.ids import is_id
 
-    ids: list[str] = []
-    cursor: str | None = None
-    while True:
-        page = store.list(cursor=cursor)
-        ids += [session.id for session in page.sessions]
-        ids += [broken.name for broken in page.unreadable if is_id(broken.name)]
-        cursor = page.next_cursor
-        if cursor is None:
-            return ids
+    page = store.list()
+    damaged = [broken.name for broken in page.unreadable if is_id(broken.name)]
+    return [session.id for session in page.sessions] + damaged

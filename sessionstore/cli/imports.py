@@ -133,7 +133,7 @@ class _Importer:
             "id": session.id,
             "format": head.format,
             "name": session.name,
-            "entries": len(session.entries),
+            "entries": session.entries,
             "report": head.report,
         }
 

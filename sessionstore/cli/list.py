@@ -40,10 +40,7 @@ def command(
     with invocation.open_store() as store:
         inside = None if everything or project is not None else scope(store)
         page = store.list(project=project or inside, tag=tag, search=search, limit=limit)
-        sessions, unreadable = list(page.sessions), page.unreadable
-        while limit is None and page.next_cursor is not None:
-            page = store.list(project=project or inside, tag=tag, search=search, cursor=page.next_cursor)
-            sessions += page.sessions
+        sessions, unreadable = page.sessions, page.unreadable
     if invocation.json:
         output.value(
             {
@@ -62,7 +59,7 @@ def command(
     filtered = bool(tag or search or project or inside)
     if inside is not None:
         output.note(f"sessions of {inside}; --all shows the whole store")
-    if limit is not None and page.next_cursor is not None:
+    if page.next_cursor is not None:
         output.note(f"only the newest {count_text(len(sessions), 'session')}; leave out -n to see all")
     if not sessions and not unreadable:
         output.say("no session fits" if filtered else "no sessions yet")

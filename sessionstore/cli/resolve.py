@@ -89,18 +89,9 @@ def session_argument(function: _Function) -> _Function:
 
 def _matches(store: SessionStore, text: str) -> tuple[set[str], int]:
     """The ids that `text` fits, and how many sessions of the store cannot be opened, whose names are unknown."""
-    found: set[str] = set()
-    damaged = 0
     as_prefix = _PREFIX.fullmatch(text) is not None
-    cursor: str | None = None
-    while True:
-        page = store.list(search=text, cursor=cursor)
-        for listed in page.sessions:
-            if listed.name == text or (as_prefix and listed.id.startswith(text)):
-                found.add(listed.id)
-        damaged += len(page.unreadable)
-        # A damaged session is one too: it can be inspected and deleted.
-        found.update(broken.name for broken in page.unreadable if as_prefix and broken.name.startswith(text))
-        cursor = page.next_cursor
-        if cursor is None:
-            return found, damaged
+    page = store.list(search=text)
+    found = {one.id for one in page.sessions if one.name == text or (as_prefix and one.id.startswith(text))}
+    # A damaged session is one too: it can be inspected and deleted.
+    found |= {broken.name for broken in page.unreadable if as_prefix and broken.name.startswith(text)}
+    return found, len(page.unreadable)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sessionstore.importers import TranscriptHead
-    from sessionstore.model import Session
+    from sessionstore.model import SessionSummary
     from sessionstore.store import SessionStore
 
 
-def take_in(store: SessionStore, head: TranscriptHead, entries: Iterable[dict[str, Any]]) -> Session:
+def take_in(store: SessionStore, head: TranscriptHead, entries: Iterable[dict[str, Any]]) -> SessionSummary:
     """Make the session, whole or not at all.
 
     The project directory that the transcript names is recorded with its identity where it can be opened here, else as
@@ -19,11 +19,5 @@ def take_in(store: SessionStore, head: TranscriptHead, entries: Iterable[dict[st
     """
     from sessionstore.fs.project import capture_or_state
 
-    return store.create(
-        name=head.title,
-        project=None if head.project is None else capture_or_state(head.project),
-        origin=head.source_id,
-        config=head.config,
-        entries=entries,
-        provenance="imported",
-    )
+    project = None if head.project is None else capture_or_state(head.project)
+    return store.take_in(head.title, entries, project=project, origin=head.source_id, config=head.config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sessionstore.model.ids import check_id, check_key, check_name, check_tags, new_id
-from sessionstore.model.records import Message, ProjectRecord, Todo
+from sessionstore.model.records import Message, ProjectRecord, Todo, check_todos
 from sessionstore.model.reports import CleanupReport, InspectedLine, Inspection, SearchHit
 from sessionstore.model.session import (
     LoadWarning,
@@ -37,6 +37,7 @@ __all__ = [
     "check_key",
     "check_name",
     "check_tags",
+    "check_todos",
     "format_time",
     "new_id",
     "next_time",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal
 
@@ -54,6 +55,19 @@ class Todo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.status not in ("pending", "in_progress", "completed"):
             raise InvalidValueError(what="todo status", reason="pending, in_progress or completed is needed")
+
+
+def check_todos(todos: Iterable[Todo]) -> tuple[Todo, ...]:
+    """The todos themselves, each of the kinds that its members must be.
+
+    Raises:
+        InvalidValueError: One is no `Todo`, or holds what is no text.
+    """
+    given = tuple(todos)  # what the iterable itself raises comes through
+    try:
+        return msgspec.json.decode(msgspec.json.encode(given), type=tuple[Todo, ...])
+    except (msgspec.MsgspecError, UnicodeEncodeError, TypeError):
+        raise InvalidValueError(what="todos", reason="each must be a Todo of text that can be stored") from None
 
 
 class ProjectRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=False):

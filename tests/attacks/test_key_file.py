@@ -98,7 +98,7 @@ class TestPlace:
         put(key(closed))
         assert isinstance(refused(closed), KeyPermissionsError)
 
-    def test_one_that_may_not_be_read(self, shared_root: Path) -> None:
+    def test_one_that_may_not_be_read(self, shared_root: Path, unmeasured: dict[str, str]) -> None:
         child = (
             "import os, sys\n"
             "from pathlib import Path\n"
@@ -115,7 +115,8 @@ class TestPlace:
             "try: open_store(root, environ={})\n"
             "except KeyUnavailableError as error: print(error.reason)\n"
         )
-        done = subprocess.run([sys.executable, "-c", child, str(shared_root)], capture_output=True, text=True)
+        command = [sys.executable, "-c", child, str(shared_root)]
+        done = subprocess.run(command, capture_output=True, text=True, env=unmeasured)
         if "setgroups" in done.stderr or "chown" in done.stderr:
             pytest.skip("this root cannot become another user")
         assert (done.stdout, done.stderr) == ("unreadable\n", "")

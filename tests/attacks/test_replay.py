@@ -126,7 +126,13 @@ class TestOtherName:
 class TestAbandonedBytes:
     """What this store sealed, and then did not acknowledge."""
 
-    def test_an_abandoned_rewrite_put_in_place_after_later_saves(self, victim: Any, monkeypatch: Any) -> None:
+    @pytest.mark.parametrize("mebibytes", [0, 3], ids=["of one seal", "of several seals"])
+    def test_an_abandoned_rewrite_put_in_place_after_later_saves(
+        self, victim: Any, monkeypatch: Any, mebibytes: int
+    ) -> None:
+        if mebibytes:
+            victim.store.append(victim.id, ({"text": "x" * 1_100_000} for _ in range(mebibytes)))
+            victim.acknowledge()
         # The new file as it is just before it gets its name.
         caught: list[bytes] = []
         rename = os.rename
@@ -139,7 +145,7 @@ class TestAbandonedBytes:
 
         monkeypatch.setattr("os.rename", stopped)
         with pytest.raises(Exception, match="disk failed"):
-            victim.store.rewind(victim.id, 1)
+            victim.store.rewind(victim.id, len(victim.session.entries) - 1)
         monkeypatch.undo()
         (abandoned,) = caught
         assert victim.store.load(victim.id) == victim.session

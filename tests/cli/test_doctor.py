@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from sessionstore.config import load_config
-from sessionstore.health import Finding, diagnose
+from sessionstore.fs.mount import FileSystemKind
+from sessionstore.fs.project import Pinning, PinningReport
+from sessionstore.health import Finding, diagnose, judge_pinning, judge_place
 from sessionstore.wiring import open_store
 
 
@@ -150,6 +152,53 @@ class TestDiagnose:
         (finding,) = examine(SESSIONSTORE_MAX_SESSIONS="1")["sessions"]
         assert finding.level == "note"
         assert "cleanup" in finding.mend
+
+    def test_a_lost_state_directory_is_found(self, examine, session_id: str, home: Path) -> None:
+        shutil.rmtree(home / "state")
+        assert [(finding.level, finding.code) for finding in examine()["store"]] == [("problem", "key_unavailable")]
+        assert not (home / "state").exists()
+
+    def test_a_lost_data_directory_is_found(self, examine, session_id: str, home: Path) -> None:
+        shutil.rmtree(home / "data")
+        assert [(finding.level, finding.code) for finding in examine()["store"]] == [("problem", "store_unavailable")]
+        assert not (home / "data").exists()
+
+
+class TestJudgePlace:
+    @pytest.mark.parametrize(
+        ("kind", "mode", "strict", "level"),
+        [
+            (FileSystemKind("ext4", False), 0o700, True, "ok"),
+            (FileSystemKind("ext4", False), 0o700, False, "ok"),
+            (FileSystemKind("nfs4", True), 0o700, True, "problem"),
+            (FileSystemKind("nfs4", True), 0o700, False, "note"),
+            (FileSystemKind("nfs4", True), 0o755, False, "problem"),
+            (FileSystemKind("ext4", False), 0o750, False, "problem"),
+        ],
+    )
+    def test_state_needs_a_local_disk_and_both_need_privacy(
+        self, kind: FileSystemKind, mode: int, strict: bool, level: str
+    ) -> None:
+        finding = judge_place("place", "/a b", kind, mode, strict=strict)
+        assert finding.level == level
+        assert (finding.mend != "") == (level == "problem")
+        if mode != 0o700:
+            assert finding.mend == "chmod 700 '/a b'"
+
+
+class TestJudgePinning:
+    @pytest.mark.parametrize(
+        ("pinning", "handles", "birth_times", "level"),
+        [
+            ("full", True, True, "ok"),
+            ("full", False, True, "ok"),
+            ("leaf_only", False, False, "note"),
+            ("none", False, False, "note"),
+        ],
+    )
+    def test_what_weakens_it_is_a_note(self, pinning: Pinning, handles: bool, birth_times: bool, level: str) -> None:
+        report = PinningReport(pinning, "missing", handles=handles, birth_times=birth_times, proc=True)
+        assert judge_pinning(report).level == level
 
 
 class TestDoctor:

@@ -93,6 +93,17 @@ class TestDelete:
         assert set(call("delete", "--all", "--confirm", "--json").value["deleted"]) == set(three)
         assert call("list", "--json").value == {"project": None, "sessions": [], "unreadable": []}
 
+    def test_one_that_cannot_be_deleted_does_not_stop_the_others(self, call, three: list[str], home: Path) -> None:
+        file = home / "data/sessions" / f"{three[1]}.jsonl"
+        file.unlink()
+        file.mkdir()
+        (file / "in the way").touch()
+        ran = call("delete", *three, "--confirm", "--json")
+        assert ran.value["deleted"] == [three[0], three[2]]
+        assert list(ran.value["failed"]) == [three[1]]
+        assert ran.code == {"store_unavailable": 8, "unsafe_file": 4}[ran.value["failed"][three[1]]["code"]]
+        assert listed(call) == []
+
     def test_all_of_an_empty_store_is_nothing(self, call) -> None:
         assert call("delete", "--all").code == 0
 

@@ -229,9 +229,8 @@ class TestList:
     def test_wide_characters_keep_the_columns(self, call) -> None:
         call("new", "--name", "日本語")
         call("new", "--name", "plain")
-        cells = [line.split("2026"[:2])[0] for line in call("list").out.splitlines()[1:]]
-        plain, wide = cells
-        assert len(plain) == len(wide) + 3
+        plain, wide = (line.partition(" 0 ")[0] for line in call("list").out.splitlines()[1:])
+        assert len(plain) == len(wide) + 3, "three characters of two cells each"
 
     def test_control_characters_of_names_are_written_out(self, call) -> None:
         call("new", "--name", "a\u202eb")

@@ -1,4 +1,4 @@
-"""SQLite's locks belong to the process: whoever opens and closes one of its files in it drops them. Our checks do not."""
+"""SQLite's locks belong to the process: whoever opens and closes one of its files drops them. Our checks do not."""
 
 from __future__ import annotations
 

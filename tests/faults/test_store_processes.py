@@ -10,8 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from sessionstore import open_store
 
 Child = Callable[..., list[Any]]
@@ -68,7 +66,7 @@ class TestFirstStart:
             for number, (_, _, session_id) in enumerate(answers):
                 assert store.load(session_id).entries == ({"n": number},)
             assert store.list().unreadable == ()
-        assert not [path for path in (tmp_path / "store").rglob("*.new*")]
+        assert not list((tmp_path / "store").rglob("*.new*"))
 
     def test_one_key_makes_one_session_whoever_asks_first(self, tmp_path: Path) -> None:
         open_store(tmp_path / "store", environ={}).close()
@@ -121,8 +119,7 @@ class TestWriters:
             assert [entry["rev"] for entry in store.load(session_id).entries] == list(range(1, 21))
 
 
-# It begins when it is told to and ends when its input ends. It leaves tails behind too if it is told to: by appending more
-# than a step at once, a reader sees saves half done; by rewinding, files replaced.
+# It ends when its input does. Saves of more than a segment let a reader see them half done; rewinds replace the file.
 BUSY = """
 import sys, threading
 from sessionstore import open_store
@@ -172,6 +169,44 @@ class TestBesideAWriter:
         assert revisions == sorted(revisions)
         assert saves > 10 and len(set(revisions)) > 10
         print(f"{LOADS} loads beside {saves} saves, {len(set(revisions))} revisions seen")
+
+
+OVERTAKEN = """
+from sessionstore import open_store
+root = home + "/store"
+store, other = open_store(root, environ={}), open_store(root, environ={})
+id = store.create(entries=[{"n": n} for n in range(9)]).id
+
+def between(act):
+    '''Run `act` once, between the reading of the head and the opening of the file.'''
+    def hook(frame, what, arg):
+        code = frame.f_code
+        if what == "call" and code.co_name == "open" and code.co_filename.endswith("storage/file.py"):
+            sys.setprofile(None)
+            act()
+    sys.setprofile(hook)
+
+def read():
+    session = store.load(id)
+    return [session.rev, len(session.entries), len(session.warnings)]
+"""
+
+
+class TestOvertaken:
+    """A reader whose head is old by the time it has the file: it looks again before it says anything bad."""
+
+    def test_by_two_rewrites(self, child: Child) -> None:
+        act = "def act(): other.rewind(id, 5); other.append(id, [{}]); other.rewind(id, 3)\n"
+        assert child(OVERTAKEN + act + "between(act); tell(read())\n") == [[4, 3, 0]]
+
+    def test_by_a_deletion(self, child: Child) -> None:
+        assert child(OVERTAKEN + "between(lambda: other.delete(id)); tell(refusal(read)[0])\n") == [
+            "SessionNotFoundError"
+        ]
+
+    def test_by_saves(self, child: Child) -> None:
+        act = "def act():\n    for n in range(3): other.append(id, [{}])\n"
+        assert child(OVERTAKEN + act + "between(act); tell(read())\n") == [[4, 12, 0]]
 
 
 FORKED = """

@@ -100,7 +100,10 @@ class Eventful(FileBackend):
         calm: The backend whose directory and locks it uses.
         scan: Happens right after the names were read.
         lock: Happens while a reader waits for the lock, to look again at what it found.
+        write: Happens right before a writer takes the lock.
         open: Happens right before a log is opened to write.
+        look: Happens right before a log is opened to read.
+        read: Happens right after a log was read from its beginning.
     """
 
     def __init__(self, calm: FileBackend, **events: Callable[[], object]) -> None:
@@ -117,14 +120,29 @@ class Eventful(FileBackend):
     def lock(
         self, session_id: str, kind: LockKind, *, shared: bool = False, timeout_s: float
     ) -> AbstractContextManager[None]:
-        if shared:
-            self._happen("lock")
+        self._happen("lock" if shared else "write")
         return super().lock(session_id, kind, shared=shared, timeout_s=timeout_s)
 
     def open(self, name: str, *, writable: bool = False) -> FileLog | None:
-        if writable:
-            self._happen("open")
-        return super().open(name, writable=writable)
+        self._happen("open" if writable else "look")
+        log = super().open(name, writable=writable)
+        return None if log is None else EventfulLog(log, self._happen)
+
+
+class EventfulLog(FileLog):
+    """A log of `Eventful`."""
+
+    __slots__ = ("_happen",)
+
+    def __init__(self, calm: FileLog, happen: Callable[[str], None]) -> None:
+        super().__init__(calm._directory, calm._name, calm._file)
+        self._happen = happen
+
+    def read(self, start: int, size: int) -> bytes:
+        data = super().read(start, size)
+        if start == 0:
+            self._happen("read")
+        return data
 
 
 def seals_of(data: bytes) -> list[dict[str, Any]]:

@@ -35,6 +35,7 @@ class TestChangedBytes:
             with pytest.raises(errors.InvalidSignatureError) as caught:
                 place.store.load(id)
             assert caught.value.fields == {"session_id": id, **expected(seals(original), at)}
+            assert next(place.store.verify(id)).text == str(caught.value)
         place.put(id, original)
         assert place.store.load(id).rev == 4
 

@@ -63,13 +63,75 @@ class TestReaders:
         store = eventful(place.store, lock=lambda: None)
         assert [warning.code for warning in store.load(id).warnings] == ["uncommitted_tail"]
 
+    def test_a_file_that_is_mended_while_its_damage_is_looked_for_is_read(self, place: Any, eventful: Eventful) -> None:
+        id = place.session()
+        good = place.read(id)
+        tag = good.split(b"ss2.")[2][17:81]
+        place.put(id, good.replace(tag, b"0" * 64))
+        store = eventful(place.store, read=lambda: place.put(id, good))
+        assert store.load(id).rev == 4
+
 
 class TestWriters:
+    def test_of_two_taggers_at_once_neither_loses_its_tags(self, place: Any, eventful: Eventful) -> None:
+        id = place.store.create(tags=["old"]).id
+        store = eventful(place.store, write=lambda: place.store.tag(id, add=["theirs"], remove=["old"]))
+        assert store.tag(id, add=iter(["ours"])) == ("theirs", "ours")
+        assert place.store.load(id).tags == ("theirs", "ours")
+
+    def test_of_two_compactions_at_once_one_is_told(self, place: Any, eventful: Eventful) -> None:
+        id = place.store.create(tags=[f"{number:03}" + "t" * 61 for number in range(64)]).id
+        for number in range(230):
+            place.store.append(id, [{"n": number}])
+        store = eventful(place.store, write=lambda: place.store.compact(id))
+        with pytest.raises(errors.ConflictError):
+            store.compact(id)
+        assert store.compact(id) is False
+        assert len(store.load(id).entries) == 230
+
+    def test_a_snapshot_that_somebody_else_overtakes_is_refused(self, place: Any, eventful: Eventful) -> None:
+        session = place.store.create()
+        store = eventful(place.store, write=lambda: place.store.append(session.id, [{"by": "other"}]))
+        with pytest.raises(errors.ConflictError):
+            store.save(session.append({"by": "us"}))
+        assert place.store.load(session.id).entries == ({"by": "other"},)
+
+    def test_a_session_saved_while_it_is_cleaned_up_stays(self, place: Any, eventful: Eventful) -> None:
+        id = place.session()
+        store = eventful(place.store, write=lambda: place.store.append(id, [{"n": "late"}]))
+        report = store.cleanup(keep_last=0)
+        assert (report.removed, [line.code for line in report.skipped]) == ((), ["conflict"])
+        assert len(place.store.load(id).entries) == 4
+
     def test_a_log_that_vanishes_under_a_writer_is_missing(self, place: Any, eventful: Eventful) -> None:
         id = place.session()
         store = eventful(place.store, open=lambda: place.file(id).unlink())
         with pytest.raises(errors.MissingError):
             store.append(id, [{"n": 3}])
+
+    def test_also_if_it_is_back_at_once(self, place: Any, eventful: Eventful) -> None:
+        id = place.session()
+        file, away = place.file(id), place.file(id).with_name("away")
+
+        def goes() -> None:
+            file.rename(away)
+            store._ground.backend._events["look"] = lambda: away.rename(file)  # type: ignore[attr-defined]
+
+        store = eventful(place.store, open=goes)
+        with pytest.raises(errors.MissingError):
+            store.append(id, [{"n": 3}])
+        assert place.store.append(id, [{"n": 3}]) == 5
+
+    def test_a_ledger_that_refuses_what_was_verified_leaves_the_session_as_it_was(self, place: Any) -> None:
+        id = place.session()
+        place.reopen(lock_timeout_s=0.05)
+        os.utime(place.file(id), (0, 0))
+        before = len(os.listdir("/proc/self/fd"))
+        with place.locked(), pytest.raises(errors.StoreUnavailableError):
+            place.store.append(id, [{"n": 3}])
+        assert place.store.load(id).rev == 4
+        assert len(os.listdir("/proc/self/fd")) <= before + 2  # lock and ledger
+        assert place.store.append(id, [{"n": 3}]) == 5
 
     def test_also_right_after_it_was_verified(self, place: Any, eventful: Eventful) -> None:
         id = place.session()

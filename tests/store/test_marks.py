@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -70,17 +70,6 @@ class TestTag:
             with pytest.raises(errors.InvalidValueError):
                 store.tag(id, **arguments)
         assert store.load(id).rev == 1
-
-    def test_of_two_taggers_at_once_neither_loses_its_tags(self, store: SessionStore) -> None:
-        id = store.create(tags=["old"]).id
-
-        def ours() -> Iterator[str]:
-            yield "ours"
-            # Between the look at the old tags and the save, somebody else saves.
-            assert store.tag(id, add=["theirs"], remove=["old"]) == ("theirs",)
-
-        assert set(store.tag(id, add=ours())) == {"ours", "theirs"}
-        assert set(store.load(id).tags) == {"ours", "theirs"}
 
 
 class TestCloseSession:

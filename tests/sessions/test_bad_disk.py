@@ -1,6 +1,6 @@
-"""A disk that fails to sync: what was acknowledged stays, what was not is said to be unknown, and a retry is safe.
+"""A disk that fails: what was acknowledged stays, what was not is said to be unknown, and a retry is safe.
 
-The kernel answers the syncs of a child process with EIO, by a filter that the child puts on itself.
+The kernel answers some calls of a child process with EIO, by a filter that the child puts on itself.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 
 ID = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
-CALLS = {"x86_64": {"fsync": 74, "fdatasync": 75}, "aarch64": {"fsync": 82, "fdatasync": 83}}
+CALLS = {
+    "x86_64": {"pread64": 17, "fsync": 74, "fdatasync": 75},
+    "aarch64": {"pread64": 67, "fsync": 82, "fdatasync": 83},
+}
 
-# `fail(call, fd)`: from now on this sync fails, of that descriptor or, with None, of any.
+# `fail(call, fd)`: from now on this call fails, of that descriptor or, with None, of any.
 FAULTY = """
 import ctypes, json, os, struct, sys
 from sessionstore import errors, open_store
@@ -89,6 +92,24 @@ said(lambda: store.append(id, [{"n": 4}]))
         assert [entry["n"] for entry in place.store.load(id).entries][:4] == [0, 1, 2, 3]
         assert place.store.append(id, [{"n": 5}]) >= 6
         assert next(place.store.verify(id)).ok
+
+    def test_a_log_that_cannot_be_read_is_not_written_and_let_go(
+        self, place: Any, faulty: Callable[..., list[str]]
+    ) -> None:
+        id = place.session()
+        good = place.read(id)
+        script = """
+with store._ground.locked(id):
+    pass
+free = os.dup(0)  # the number that the log will have
+os.close(free)
+fail("pread64", free)
+said(lambda: store.append(id, [{"n": 3}]))
+print(os.path.exists(f"/proc/self/fd/{free}"))
+os.dup2(0, free)  # whoever measures this process must not meet that number
+"""
+        assert faulty(script, id) == ["store_unavailable not_written", "False"]
+        assert place.read(id) == good
 
 
 class TestCreate:
