@@ -9,7 +9,7 @@ sealed by another release, or by a fault of ours.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -24,8 +24,6 @@ OPEN = b'{"open":'
 ENTRY = b'{"entry":'
 STATE = b'{"state":'
 CLOSE = b"}"
-
-LineKind = Literal["open", "entry", "state"]
 
 
 class Open(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
