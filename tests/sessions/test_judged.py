@@ -68,9 +68,13 @@ class TestFork:
         assert place.store.append(id, [{"n": "other"}]) == 5
         return id, abandoned
 
-    def test_another_save_of_the_same_revision_is_refused(self, place: Any) -> None:
-        id, abandoned = self.two_histories(place, lambda id: place.store.append(id, [{"n": 3}]))
-        place.put(id, abandoned)
+    @pytest.mark.parametrize("entry", [{"n": 3}, {"n": "OTHER"}])  # the second is as long as the one that was saved
+    @pytest.mark.parametrize("tail", [b"", b"torn"])
+    def test_another_save_of_the_same_revision_is_refused(
+        self, place: Any, entry: dict[str, object], tail: bytes
+    ) -> None:
+        id, abandoned = self.two_histories(place, lambda id: place.store.append(id, [entry]))
+        place.put(id, abandoned + tail)
         with pytest.raises(errors.ForkError) as caught:
             place.store.load(id)
         assert caught.value.fields == {"session_id": id, "rev": 5}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from sessionstore import SessionStore, errors, open_store
+from sessionstore import Config, SessionStore, errors, open_store
 from sessionstore.sessions.write import MAX_IDLE_LOGS
 
 Eventful = Callable[..., SessionStore]
@@ -178,8 +179,33 @@ class TestWhatNoStampShows:
 
     @pytest.fixture
     def store(self, home: Any) -> Any:
-        with open_store(home, backend="memory") as store:
+        config = Config(data_dir=home / "data", state_dir=home / "state", lock_timeout_s=0.05)
+        with open_store(config=config, backend="memory") as store:
             yield store
+
+    def test_a_log_that_went_is_missing_though_it_is_held_open(self, store: Any) -> None:
+        id = store.create().id
+        store.append(id, [{"n": 1}])
+        store._ground.backend.delete(f"{id}.jsonl")
+        with pytest.raises(errors.MissingError):
+            store.append(id, [{"n": 2}])
+
+    def test_another_history_of_the_same_length_is_not_gone_on_with(self, store: Any) -> None:
+        id = store.create().id
+        log = store._ground.backend._logs[f"{id}.jsonl"]
+        before = bytes(log.content)
+        other = sqlite3.connect(store._ground.ledger._database.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(errors.StoreUnavailableError):
+            store.append(id, [{"n": 1}])
+        other.close()
+        abandoned = bytes(log.content)
+        log.content[:] = before
+        store.append(id, [{"n": 2}])
+        store._ground.backend._logs[f"{id}.jsonl"].content[:] = abandoned
+        store._writer.close()
+        with pytest.raises(errors.ForkError):
+            store.append(id, [{"n": 3}])
 
     def damaged(self, store: Any, id: str, old: bytes, new: bytes) -> None:
         content = store._ground.backend._logs[f"{id}.jsonl"].content

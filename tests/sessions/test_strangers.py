@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from freezegun import freeze_time
 
+from sessionstore import open_store
 from sessionstore.model import SessionPage
 
 ID = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
@@ -106,40 +108,38 @@ class TestChangedSessions:
 
 
 class TestRemembered:
-    def settle(self, place: Any) -> None:
-        """Make the directory look as if no name had changed for a while."""
-        moment = time.time() - 60
-        os.utime(place.home / "data" / "sessions", (moment, moment))
+    """What was found is not looked for again while neither names nor rows change. In memory every change shows."""
 
-    def test_strangers_are_found_though_the_last_list_found_none(self, place: Any) -> None:
-        place.session()
-        self.settle(place)
-        assert codes(place.store.list(limit=1)) == []
-        place.put(ID, b"x")
-        assert codes(place.store.list(limit=1)) == [(ID, "unanchored")]
-        self.settle(place)
-        assert codes(place.store.list(limit=1)) == [(ID, "unanchored")]
-        assert codes(place.store.list(limit=1)) == [(ID, "unanchored")]
+    @pytest.fixture
+    def store(self) -> Iterator[Any]:
+        with open_store(backend="memory") as store:
+            yield store
 
-    def test_they_are_forgotten_when_a_row_explains_them(self, place: Any) -> None:
-        place.put(ID, b"x")
-        self.settle(place)
-        assert codes(place.store.list()) == [(ID, "unanchored")]
-        place.file(ID).unlink()
-        place.store.create(id=ID)
-        self.settle(place)
-        assert codes(place.store.list()) == []
+    def test_a_change_of_names_alone_is_noticed(self, store: Any) -> None:
+        assert codes(store.list(limit=1)) == []
+        store._ground.backend.write(f"{ID}.jsonl", [b"x"], replace=False)
+        assert codes(store.list(limit=1)) == [(ID, "unanchored")]
+        assert codes(store.list()) == [(ID, "unanchored")]
+        store._ground.backend.delete(f"{ID}.jsonl")
+        assert codes(store.list(limit=1)) == []
 
-    def test_a_process_that_saves_elsewhere_is_noticed(self, place: Any, child: Any) -> None:
+    def test_a_change_of_rows_alone_is_noticed(self, store: Any) -> None:
+        store._ground.backend.write(f"{ID}.jsonl", [b"x"], replace=False)
+        assert codes(store.list(limit=1)) == [(ID, "unanchored")]
+        store._ground.backend.delete(f"{ID}.jsonl")
+        store.create(id=ID)
+        assert codes(store.list(limit=1)) == []
+
+    def test_a_change_of_rows_by_another_process_is_noticed(self, place: Any, child: Any) -> None:
         id = place.session()
         data = place.read(id)
-        self.settle(place)
-        assert codes(place.store.list(limit=9)) == []
+        with freeze_time("2100-01-01"):  # long after the last change of names
+            assert codes(place.store.list(limit=9)) == []
         script = "import sys; from sessionstore import open_store; open_store(sys.argv[1]).delete(sys.argv[2])"
         child(script, place.home, id)
         place.put(id, data)
-        self.settle(place)
-        assert codes(place.store.list(limit=9)) == [(id, "resurrected")]
+        with freeze_time("2100-01-01"):
+            assert codes(place.store.list(limit=9)) == [(id, "resurrected")]
 
 
 class TestBesideAWriter:

@@ -98,6 +98,7 @@ class TestClose:
                     reading = store.entries(id)
                     next(reading)
                     del reading
+                    store.append(id, [{"n": 3}])
                 store.fork(ids[0])
                 store.delete(ids[0])
                 store.list()
