@@ -133,7 +133,7 @@ def _next_seal(window: bytes, line: int, scan: int) -> tuple[int, int] | None:
     found = find_seal(window, line, scan, line + SEGMENT_BYTES)
     if found is not None and found[0] <= line + SEGMENT_BYTES:
         return found
-    full = window.find(b"\n", line + SEGMENT_BYTES - 1) + 1
+    full = window.find(b"\n", max(line + SEGMENT_BYTES - 1, scan)) + 1
     if full and not SEAL.startswith(window[full : full + len(SEAL)]):
         raise Broken
     return find_seal(window, full) if full else None

@@ -199,14 +199,14 @@ def find_seal(data: bytes, start: int, scan: int = 0, limit: int | None = None) 
     as far as a seal may go: waiting for its end would search the same bytes again with every step of reading.
     """
     begin = start
-    for _ in range(HOPS):
+    for _ in range(HOPS if scan <= start else 0):
         if data.startswith(SEAL, begin):
             break
         begin = data.find(b"\n", begin) + 1
         if begin == 0:
             return None
     else:
-        begin = data.find(SEAL_START, max(begin - 1, scan), limit) + 1
+        begin = data.find(SEAL_START, max(begin - 1, scan, 0), limit) + 1
         if begin == 0:
             return None
     most = begin + MAX_SEAL_BYTES
