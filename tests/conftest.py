@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ settings.load_profile("steady")
 
 # A new backend gets every test of the store by its name here.
 BACKENDS = ("file", "memory")
+
+_MEMORY = Path("/dev/shm")
 
 _PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_DIRS")
 
@@ -61,9 +64,18 @@ def samples(repository: Path) -> Path:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """Where a store keeps everything; nothing is there yet."""
-    return tmp_path / "store"
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where a store keeps everything; nothing is there yet.
+
+    It lies in memory where the system has a place there: every test syncs often, and what a disk does to files is not
+    what these tests are about (those of the file system and of faults stay on the disk).
+    """
+    if not os.access(_MEMORY, os.W_OK):
+        yield tmp_path / "store"
+        return
+    with tempfile.TemporaryDirectory(prefix="sessionstore-tests-", dir=_MEMORY) as name:
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        yield Path(name) / "store"
 
 
 @pytest.fixture(params=BACKENDS)

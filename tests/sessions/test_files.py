@@ -16,38 +16,38 @@ def codes(session: Any) -> list[str]:
 
 
 class TestSeveralLinks:
-    def test_a_linked_file_is_read_with_a_warning_and_left_by_the_next_save(self, place: Any, tmp_path: Path) -> None:
+    def test_a_linked_file_is_read_with_a_warning_and_left_by_the_next_save(self, place: Any) -> None:
         id = place.session()
         before = place.read(id)
-        os.link(place.file(id), tmp_path / "backup")
+        os.link(place.file(id), place.home.parent / "backup")
         assert codes(place.store.load(id)) == ["several_links"]
         assert [warning.code for result in place.store.verify(id) for warning in result.warnings] == ["several_links"]
         assert place.store.list().unreadable == ()
         assert place.store.append(id, [{"n": 3}]) == 5
-        assert (tmp_path / "backup").read_bytes() == before
-        assert place.file(id).stat().st_ino != (tmp_path / "backup").stat().st_ino
+        assert (place.home.parent / "backup").read_bytes() == before
+        assert place.file(id).stat().st_ino != (place.home.parent / "backup").stat().st_ino
         session = place.store.load(id)
         assert ([entry["n"] for entry in session.entries], codes(session)) == ([0, 1, 2, 3], [])
         assert place.read(id).startswith(before)
         assert place.file(id).stat().st_mode & 0o777 == 0o600
 
-    def test_a_link_made_between_two_saves_of_one_process_is_noticed(self, place: Any, tmp_path: Path) -> None:
+    def test_a_link_made_between_two_saves_of_one_process_is_noticed(self, place: Any) -> None:
         id = place.session()
         place.store.append(id, [{"n": 3}])
         before = place.read(id)
-        os.link(place.file(id), tmp_path / "backup")
+        os.link(place.file(id), place.home.parent / "backup")
         place.store.append(id, [{"n": 4}])
-        assert (tmp_path / "backup").read_bytes() == before
+        assert (place.home.parent / "backup").read_bytes() == before
 
-    def test_a_rewrite_and_a_delete_leave_the_other_name_alone(self, place: Any, tmp_path: Path) -> None:
+    def test_a_rewrite_and_a_delete_leave_the_other_name_alone(self, place: Any) -> None:
         id = place.session()
         before = place.read(id)
-        os.link(place.file(id), tmp_path / "backup")
+        os.link(place.file(id), place.home.parent / "backup")
         place.store.rewind(id, 1)
-        assert (tmp_path / "backup").read_bytes() == before
-        os.link(place.file(id), tmp_path / "second")
+        assert (place.home.parent / "backup").read_bytes() == before
+        os.link(place.file(id), place.home.parent / "second")
         place.store.delete(id)
-        assert (tmp_path / "second").exists()
+        assert (place.home.parent / "second").exists()
 
 
 class TestLooseMode:

@@ -134,11 +134,11 @@ class TestLeftovers:
         with open_store(home) as store:
             assert (store.load(id).rev, store._ground.keyring.primary.id) == (1, key_id)
 
-    def test_one_that_does_not_fit_is_not(self, home: Path, tmp_path: Path) -> None:
-        for place in (home, tmp_path / "other"):
+    def test_one_that_does_not_fit_is_not(self, home: Path) -> None:
+        for place in (home, home.with_name("other")):
             open_store(place).close()
         (home / "state" / "keyring").unlink()
-        (tmp_path / "other" / "state" / "keyring").rename(home / "state" / "keyring.new")
+        (home.with_name("other") / "state" / "keyring").rename(home / "state" / "keyring.new")
         try:
             open_store(home)
         except errors.KeyUnavailableError as error:

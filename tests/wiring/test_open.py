@@ -212,9 +212,9 @@ class TestMismatch:
         assert "copy" in caught.value.fields["reason"]
         assert "doctor --claim" in caught.value.hint
 
-    def test_a_renamed_home_is_the_same_store(self, home: Path, used: str, tmp_path: Path) -> None:
-        home.rename(tmp_path / "renamed")
-        with open_store(tmp_path / "renamed") as store:
+    def test_a_renamed_home_is_the_same_store(self, home: Path, used: str) -> None:
+        renamed = home.rename(home.with_name("renamed"))
+        with open_store(renamed) as store:
             assert store.load(used).rev == 1
 
     def test_the_data_directory_of_another_store_is_refused(self, home: Path, used: str, tmp_path: Path) -> None:
