@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import click
 
 from sessionstore.cli import exits, output
+from sessionstore.cli.escape import escape
 from sessionstore.errors import SessionStoreError
 
 _JSON_FLAG = "sessionstore.json"
@@ -119,9 +120,11 @@ def _report(ctx: click.Context, prog: str, exc: BaseException, failure: Failure)
         if (wants_json(ctx) or _asked_for_json(ctx, exc)) and failure.code != "output":
             output.value({"error": failure.as_json()})
         else:
-            output.say(f"{prog}: error[{failure.code}]: {failure.message}")
-            for line in failure.hint.splitlines():
-                output.note(line, label="hint")
+            lines = [f"{prog}: error[{failure.code}]: {failure.message}"]
+            lines += [f"hint: {line}" for line in failure.hint.splitlines()]
+            # A result that cannot be written fails again with every flush; the reason has to come out all the same.
+            show = output.complain if failure.code == "output" else output.say_lines
+            show("\n".join(escape(line) for line in lines))
         output.flush()
     ctx.exit(exits.exit_code(failure.code))
 

@@ -90,8 +90,13 @@ def say(text: str) -> None:
 
 
 def say_lines(text: str) -> None:
-    """Several lines beside the result, on stderr."""
+    """Several lines beside the result, on stderr, behind what was written of it so far."""
     flush()
+    complain(text)
+
+
+def complain(text: str) -> None:
+    """Several lines on stderr, whatever became of the result."""
     if sys.stderr is not None:  # Closed by whoever started us: nobody is to be told.
         _put(sys.stderr, "".join(f"{escape(part)}\n" for part in text.split("\n")))
         sys.stderr.flush()
