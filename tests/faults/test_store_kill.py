@@ -186,11 +186,31 @@ tell(died, short > 0)
 """
 
 
+NAMED = """
+with open_store(root, environ={}) as store: id = store.create().id
+for name in ("pwrite", "fdatasync"):
+    for event in ("c_call", "c_return"):
+        pid = os.fork()
+        if not pid:
+            store = open_store(root, environ={})
+            at(name, event, lambda: os.kill(os.getpid(), signal.SIGKILL))
+            store.append(id, [{"n": 0}])
+            os._exit(0)
+        assert os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+        with open_store(root, environ={}) as store:
+            healthy(store)
+            tell(store.load(id).rev)
+"""
+
+
 class TestKill:
     def test_during_saves(self, child: Child) -> None:
         print(f"seed {SEED}")
         killed, _ = child(STORE + SAVES, SEED, 90)
         assert killed > 70
+
+    def test_at_the_write_and_the_sync_of_a_save(self, child: Child) -> None:
+        assert child(STORE + NAMED, SEED, 0) == [1, 2, 3, 4]
 
     def test_during_creations(self, child: Child) -> None:
         print(f"seed {SEED}")
