@@ -26,7 +26,10 @@ seed, kills = int(sys.argv[2]), int(sys.argv[3])
 dice = random.Random(seed)
 
 def run(act, moment):
-    '''Run `act(acknowledge)` in a process that is killed at its `moment`th call; (what it told, its calls, killed).'''
+    '''Run `act(begin, acknowledge)` in a process that is killed at the `moment`th call after `begin`.
+
+    What it told, how many calls it made, and whether it was killed.
+    '''
     read_end, write_end = os.pipe()
     child = os.fork()
     if not child:
@@ -39,8 +42,7 @@ def run(act, moment):
         def acknowledge(value):
             os.write(write_end, json.dumps(value).encode() + b"\\n")
         try:
-            sys.setprofile(hook)
-            act(acknowledge)
+            act(lambda: sys.setprofile(hook), acknowledge)
             sys.setprofile(None)
             acknowledge(["calls", calls])
         finally:
@@ -55,7 +57,10 @@ def run(act, moment):
 def moments(make):
     calls = min(run(make(), -1)[1] for _ in range(2))  # the first run may have things to set up that later ones find
     assert calls > 100, calls
-    return sorted(dice.randrange(1, calls + 1) for _ in range(kills))
+    step = calls / kills
+    spread = [1 + int((number + dice.random()) * step) for number in range(kills)]
+    dice.shuffle(spread)  # what a kill leaves behind must not fit the next moment by order
+    return spread
 
 def healthy(store):
     page = store.list()
@@ -68,10 +73,11 @@ def healthy(store):
 SAVES = """
 with open_store(root, environ={}) as store: id = store.create().id
 acknowledged = []
-def act(acknowledge):
+def act(begin, acknowledge):
     with open_store(root, environ={}) as store:
         before = store.load(id)
-        for n in range(3):
+        begin()
+        for n in range(2):
             value = len(before.entries) + n
             rev = store.append(id, [{"n": value, "text": "x" * dice.choice((10, 5000))}])
             acknowledge([value, rev])
@@ -98,8 +104,9 @@ tell(died, partly)
 CREATIONS = """
 with open_store(root, environ={}) as store: store.create()
 def act_for(key):
-    def act(acknowledge):
+    def act(begin, acknowledge):
         with open_store(root, environ={}) as store:
+            begin()
             session = store.create(key=key, entries=[{"n": n} for n in range(5)])
             acknowledge(session.id)
     return act
@@ -124,8 +131,9 @@ tell(died, 0 < made < kills)
 
 DELETIONS = """
 def act_for(id):
-    def act(acknowledge):
+    def act(begin, acknowledge):
         with open_store(root, environ={}) as store:
+            begin()
             store.delete(id)
             acknowledge(id)
     return act
@@ -153,8 +161,9 @@ tell(died, 0 < gone < kills)
 REWRITES = """
 with open_store(root, environ={}) as store:
     id = store.create(entries=[{"n": n} for n in range(6)]).id
-def act(acknowledge):
+def act(begin, acknowledge):
     with open_store(root, environ={}) as store:
+        begin()
         acknowledge(store.rewind(id, 4))
         acknowledge(store.append(id, [{"n": 4}, {"n": 5}]))
 short = died = 0
@@ -177,16 +186,36 @@ tell(died, short > 0)
 """
 
 
+NAMED = """
+with open_store(root, environ={}) as store: id = store.create().id
+for name in ("pwrite", "fdatasync"):
+    for event in ("c_call", "c_return"):
+        pid = os.fork()
+        if not pid:
+            store = open_store(root, environ={})
+            at(name, event, lambda: os.kill(os.getpid(), signal.SIGKILL))
+            store.append(id, [{"n": 0}])
+            os._exit(0)
+        assert os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+        with open_store(root, environ={}) as store:
+            healthy(store)
+            tell(store.load(id).rev)
+"""
+
+
 class TestKill:
     def test_during_saves(self, child: Child) -> None:
         print(f"seed {SEED}")
-        killed, _ = child(STORE + SAVES, SEED, 45)
-        assert killed > 35
+        killed, _ = child(STORE + SAVES, SEED, 90)
+        assert killed > 70
+
+    def test_at_the_write_and_the_sync_of_a_save(self, child: Child) -> None:
+        assert child(STORE + NAMED, SEED, 0) == [1, 2, 3, 4]
 
     def test_during_creations(self, child: Child) -> None:
         print(f"seed {SEED}")
-        killed, both_ways = child(STORE + CREATIONS, SEED, 25)
-        assert killed > 18 and both_ways
+        killed, both_ways = child(STORE + CREATIONS, SEED, 60)
+        assert killed > 45 and both_ways
 
     def test_during_deletions(self, child: Child) -> None:
         print(f"seed {SEED}")

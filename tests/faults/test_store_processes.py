@@ -235,6 +235,23 @@ class TestFork:
         )
         assert told == [True, True, 82, True, True]
 
+    def test_what_a_child_begins_after_its_parent_has_closed_is_recorded(self, child: Child) -> None:
+        """SQLite's parent deletes the log on closing if it takes the child's connection for its own."""
+        told = child(
+            FORKED + "read_end, write_end = os.pipe()\n"
+            "pid = os.fork()\n"
+            "if not pid:\n"
+            "    first = store.create(entries=[{'by': 'child'}]).id\n"
+            "    os.close(write_end); os.read(read_end, 1)\n"
+            "    second = store.create(entries=[{'by': 'child'}]).id\n"
+            "    tell(first, second); store.close(); os._exit(0)\n"
+            "store.create(); store.close(); os.close(write_end)\n"
+            "assert os.waitpid(pid, 0)[1] == 0\n"
+            "again = open_store(root, environ={}); again._ground.ledger.check()\n"
+            "tell(sorted(line.id for line in again.list().sessions), len(again.list().unreadable))\n"
+        )
+        assert told[3] == 0 and len(told[2]) == 4 and set(told[:2]) <= set(told[2])
+
     def test_a_fork_in_the_middle_of_a_save_takes_no_lock_away_from_the_parent(self, child: Child) -> None:
         """The entries are an iterator: the fork happens while the parent holds the lock and is writing."""
         told = child(
