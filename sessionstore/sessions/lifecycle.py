@@ -233,6 +233,7 @@ class Lifecycle:
 
     def _remove(self, head: Head) -> None:
         ledger = self._ground.ledger
+        self._writer.forget(head.session_id)
         deleting = msgspec.structs.replace(head, state="deleting")
         if head.state != "deleting":
             ledger.commit(deleting, old=head, durable=True)

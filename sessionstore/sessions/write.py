@@ -74,6 +74,12 @@ class Writer:
         while self._idle:
             self._idle.popitem()[1].close()
 
+    def forget(self, session_id: str) -> None:
+        """Close the log of a session that is going: an open one would keep its space on the disk."""
+        held = self._idle.pop(session_id, None)
+        if held is not None:
+            held.close()
+
     def append(
         self,
         session_id: str,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from freezegun import freeze_time
 
-from sessionstore import SessionStore, errors
+from sessionstore import SessionStore, errors, open_store
 
 NOBODY = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
 Stored = Callable[[SessionStore, str], bytes]
@@ -140,3 +142,12 @@ class TestDelete:
         store.delete(id)
         assert stored(store, other) == before
         assert [line.id for line in store.list().sessions] == [other]
+
+    @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, to see what is open")
+    def test_nothing_of_it_is_held_open(self, tmp_path: Path) -> None:
+        with open_store(tmp_path / "home", environ={}) as store:
+            id = store.create().id
+            store.append(id, [{"n": 1}])
+            store.delete(id)
+            held = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+            assert not [name for name in held if id in name and ".jsonl" in name]
