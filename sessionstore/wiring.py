@@ -184,9 +184,10 @@ def _in_memory(config: Config, opened: ExitStack) -> Config:
 def _check_binding(ledger: Ledger, store_id: str, data: Directory) -> None:
     """Refuse a data directory that the ledger knows under another id, or an id that belongs to another directory."""
     path = data.path
-    device, inode = data.identity
+    _, inode = data.identity
     binding = ledger.binding(store_id)
     if binding is None:
         raise StoreMismatchError(path=path, reason="this ledger does not know its store id")
-    if (binding.device, binding.inode) != (device, inode):
+    # Not the device: its number changes when a volume is mounted again, and a copy has another inode on any of them.
+    if binding.inode != inode:
         raise StoreMismatchError(path=path, reason="it is not the directory that was bound: a copy, or moved")
