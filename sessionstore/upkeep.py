@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import accumulate
 
-from sessionstore.errors import InvalidValueError, SessionStoreError
+from sessionstore.errors import InvalidValueError, SessionNotFoundError, SessionStoreError
 from sessionstore.model import CleanupReport, SearchHit, SessionSummary, Unreadable, VerifyResult
 from sessionstore.sessions import Ground, Index, Lifecycle, Reader
 from sessionstore.sessions.index import Filter
@@ -28,9 +28,11 @@ def verify(reader: Reader, session_id: str) -> VerifyResult:
 
 
 def verify_all(index: Index, reader: Reader) -> Iterator[VerifyResult]:
-    """Yield a result for every session and every sealed file, as they are checked."""
+    """Yield a result for every session and every sealed file, as they are checked; none for those deleted meanwhile."""
     for session_id in index.ids():
-        yield verify(reader, session_id)
+        result = verify(reader, session_id)
+        if result.code != SessionNotFoundError.code:
+            yield result
 
 
 def search(index: Index, reader: Reader, text: str, *, limit: int | None = None) -> Iterator[SearchHit]:
@@ -94,6 +96,8 @@ def clean_up(
             if not dry_run:
                 lifecycle.delete(line.id, expected_rev=sealed.seal.rev)
             removed.append(line)
+        except SessionNotFoundError:
+            continue  # somebody else deleted it
         except SessionStoreError as error:
             skipped.append(Unreadable(line.id, error.code, str(error)))
     return CleanupReport(tuple(removed), tuple(skipped))

@@ -105,7 +105,7 @@ class Index:
                 line = self._line(head, stamps)
                 if isinstance(line, SessionSummary):
                     sessions.append(line)
-                else:
+                elif line is not None:
                     unreadable.append(line)
         return SessionPage(tuple(sessions), _by_name(unreadable))
 
@@ -172,11 +172,14 @@ class Index:
                 return
             after, batch = (heads[-1].updated_at, heads[-1].session_id), max(batch, _BATCH)
 
-    def _line(self, head: Head, stamps: dict[str, Stamp | None] | None) -> SessionSummary | Unreadable:
+    def _line(self, head: Head, stamps: dict[str, Stamp | None] | None) -> SessionSummary | Unreadable | None:
+        """The line for a row; None if its session was deleted since the rows were read."""
         name = file_name(head.session_id)
         stamp = self._ground.backend.stamp(name) if stamps is None else stamps.get(name)
         try:
             return self._checked(head, stamp)
+        except SessionNotFoundError:
+            return None
         except SessionStoreError as error:
             return Unreadable(head.session_id, error.code, str(error))
 

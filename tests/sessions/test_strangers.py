@@ -144,6 +144,23 @@ class TestRemembered:
 
 class TestBesideAWriter:
     @pytest.mark.parametrize("limit", [None, 9])
+    def test_a_session_that_is_deleted_while_it_is_looked_at_is_not_shown(
+        self, place: Any, eventful: Any, limit: int | None
+    ) -> None:
+        id, other = place.session(), place.session()
+        os.utime(place.file(id), (0, 0))
+        page = eventful(place.store, look=lambda: place.store.delete(id)).list(limit=limit)
+        assert ([line.id for line in page.sessions], codes(page)) == ([other], [])
+
+    def test_nor_is_it_verified_or_cleaned_up(self, place: Any, eventful: Any) -> None:
+        other, id = place.session(), place.session()
+        results = eventful(place.store, look=lambda: place.store.delete(id)).verify()
+        assert [(result.session_id, result.code) for result in results] == [(other, "ok")]
+        id = place.session()
+        report = eventful(place.store, look=lambda: place.store.delete(id)).cleanup(keep_last=0)
+        assert ([line.id for line in report.removed], report.skipped) == ([other], ())
+
+    @pytest.mark.parametrize("limit", [None, 9])
     def test_what_came_went_or_changed_since_the_look_is_not_shown(
         self, place: Any, eventful: Any, limit: int | None
     ) -> None:
