@@ -20,22 +20,24 @@ class Row:
 
     Attributes:
         what: What was measured.
-        ours_ms: Median in milliseconds.
+        ours: Median, in `unit`.
         against: What it is compared with.
-        other_ms: Median of that.
-        bound: The ratio that is wanted at most (or at least, if it starts with `>=`).
+        other: Median of that.
+        bound: The ratio that is wanted.
+        unit: `ms`, `bytes` or `MiB`.
     """
 
     what: str
-    ours_ms: float
+    ours: float
     against: str
-    other_ms: float
+    other: float
     bound: str
+    unit: str = "ms"
 
     @property
     def ratio(self) -> float:
         """Ours over the other."""
-        return self.ours_ms / self.other_ms
+        return self.ours / self.other
 
 
 def in_turns(runs: int, *actions: Callable[[], object], burst: int = 1) -> list[float]:
@@ -90,5 +92,5 @@ def print_table(rows: list[Row]) -> None:
     print("| what | ours | against | that | ratio | wanted |")
     print("|---|---|---|---|---|---|")
     for row in rows:
-        ours, other = f"{row.ours_ms:.3f} ms", f"{row.other_ms:.3f} ms"
+        ours, other = (f"{value:,.{0 if row.unit == 'bytes' else 2}f} {row.unit}" for value in (row.ours, row.other))
         print(f"| {row.what} | {ours} | {row.against} | {other} | {row.ratio:.2f} | {row.bound} |")

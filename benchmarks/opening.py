@@ -91,13 +91,15 @@ def _refused(store: SessionStore, session_id: str) -> None:
 def _memory(store: SessionStore, directory: Path) -> Row:
     session_id = store.create(name="256 MiB").id
     store.append(session_id, (turn(number) for number in range(LARGE_BYTES // 2100)))
+    # The high-water mark of this program alone: what getrusage tells is inherited from who started it.
     script = (
-        "import resource, sys\n"
+        "import sys\n"
         "from pathlib import Path\n"
         "from benchmarks.measure import store_in\n"
         "with store_in(Path(sys.argv[1])) as store:\n"
         "    count = sum(1 for _ in store.entries(sys.argv[2]))\n"
-        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "    status = Path('/proc/self/status').read_text()\n"
+        "    print(status.partition('VmHWM:')[2].split()[0])\n"
     )
     small = store.create(name="one turn").id
     store.append(small, [turn(0)])
@@ -106,4 +108,4 @@ def _memory(store: SessionStore, directory: Path) -> Row:
         command = [sys.executable, "-c", script, str(directory), which]
         peaks.append(int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) / 1024)
     grown = peaks[1] - peaks[0]
-    return Row("entries() over 256 MiB: MiB more than over one turn", grown, "64 MiB", 64.0, "<= 1")
+    return Row("memory of entries() over 256 MiB, above one turn", grown, "the bound", 64.0, "<= 1", "MiB")
