@@ -38,14 +38,21 @@ class Row:
         return self.ours_ms / self.other_ms
 
 
-def in_turns(runs: int, *actions: Callable[[], object]) -> list[float]:
-    """Median milliseconds of each action, run one after the other `runs` times, so that a busy moment hits all."""
+def in_turns(runs: int, *actions: Callable[[], object], burst: int = 1) -> list[float]:
+    """Median milliseconds of each action, the actions taking turns, so that a busy moment hits all.
+
+    Args:
+        runs: How often each action is run.
+        burst: How often in a row. Syncs of several files in alternation cost the file system many times what the same
+            syncs cost one file after the other, which is what a session does.
+    """
     times: list[list[float]] = [[] for _ in actions]
-    for _ in range(runs):
+    for _ in range(runs // burst):
         for action, spent in zip(actions, times, strict=True):
-            start = time.perf_counter()
-            action()
-            spent.append(time.perf_counter() - start)
+            for _ in range(burst):
+                start = time.perf_counter()
+                action()
+                spent.append(time.perf_counter() - start)
     return [statistics.median(spent) * 1000 for spent in times]
 
 

@@ -10,7 +10,8 @@ from benchmarks.measure import Row, in_turns, store_in, turn
 from sessionstore import SessionStore
 
 TURN_BYTES = 2048
-RUNS = 400
+RUNS = 800
+BURST = 100
 
 
 def run(directory: Path) -> list[Row]:
@@ -18,9 +19,9 @@ def run(directory: Path) -> list[Row]:
     with store_in(directory) as store:
         small, large = _session(store, 10_000), _session(store, 9_000_000)
         bare = _bare_append(directory / "bare")
-        bare_ms, small_ms, large_ms = in_turns(RUNS, bare, _turns(store, small), _turns(store, large))
-        cold_small_ms, warm_small_ms = in_turns(RUNS, _cold(store, small), _turns(store, small))
-        cold_large_ms, warm_large_ms = in_turns(RUNS, _cold(store, large), _turns(store, large))
+        bare_ms, small_ms, large_ms = in_turns(RUNS, bare, _turns(store, small), _turns(store, large), burst=BURST)
+        cold_small_ms, warm_small_ms = in_turns(RUNS, _cold(store, small), _turns(store, small), burst=BURST)
+        cold_large_ms, warm_large_ms = in_turns(RUNS, _cold(store, large), _turns(store, large), burst=BURST)
         first, last = _growth(store, small), _growth(store, large)
     return [
         Row("a turn, session of 10 KB", small_ms, "bare append + fdatasync of 2 KB", bare_ms, "<= 1.5"),

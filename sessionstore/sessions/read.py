@@ -133,7 +133,7 @@ class Reader:
             data = found.log.read(0, found.sealed.end)
             content = Content()
             for start, stop in self._bodies(found, data):
-                content.add_body(data[start:stop], is_first=start == 0)
+                content.add_body(data, is_first=start == 0, start=start, stop=stop)
             return as_session(found, content)
 
     def _bodies(self, found: Found, data: bytes) -> list[tuple[int, int]]:

@@ -39,6 +39,26 @@ class TestHead:
         first.close()
         assert open_ledger().head(make_head().session_id) == make_head()
 
+    def test_more_than_are_remembered_as_verified_are_still_read_right(
+        self, ledger: Ledger, make_head: MakeHead, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sessionstore.ledger.heads._MOST_VERIFIED", 2)
+        for number in range(1, 6):
+            ledger.commit(make_head(number), old=None)
+        for _ in range(2):
+            for number in range(1, 6):
+                assert ledger.head(make_head(number).session_id) == make_head(number)
+        assert len(ledger._heads._verified) <= 2
+
+    def test_a_remembered_row_counts_only_while_the_stored_bytes_are_the_same(
+        self, ledger: Ledger, make_head: MakeHead, tamper: Callable[..., None]
+    ) -> None:
+        ledger.commit(make_head(), old=None)
+        assert ledger.head(make_head().session_id) == make_head()
+        tamper("UPDATE heads SET mac = zeroblob(32)")
+        with pytest.raises(LedgerCorruptError):
+            ledger.head(make_head().session_id)
+
     def test_heads_of_one_data_directory_are_not_those_of_another(
         self, open_ledger: OpenLedger, make_head: MakeHead
     ) -> None:
