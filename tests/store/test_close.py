@@ -99,6 +99,9 @@ class TestClose:
                     next(reading)
                     del reading
                     store.append(id, [{"n": 3}])
+                    with pytest.raises(errors.ConflictError):
+                        store.append(id, [{"n": 4}], expected_rev=1)
+                store.append(ids[1], [{"n": 4}])
                 store.fork(ids[0])
                 store.delete(ids[0])
                 store.list()
