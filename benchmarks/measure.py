@@ -40,18 +40,20 @@ class Row:
         return self.ours / self.other
 
 
-def in_turns(runs: int, *actions: Callable[[], object], burst: int = 1) -> list[float]:
+def in_turns(runs: int, *actions: Callable[[], object], burst: int = 1, pause_s: float = 0.0) -> list[float]:
     """Median milliseconds of each action, the actions taking turns, so that a busy moment hits all.
 
     Args:
         runs: How often each action is run.
         burst: How often in a row. Syncs of several files in alternation cost the file system many times what the same
             syncs cost one file after the other, which is what a session does.
+        pause_s: Seconds to wait before each run. Back to back, a disk is kept awake by the one who asks fastest.
     """
     times: list[list[float]] = [[] for _ in actions]
     for _ in range(runs // burst):
         for action, spent in zip(actions, times, strict=True):
             for _ in range(burst):
+                time.sleep(pause_s)
                 start = time.perf_counter()
                 action()
                 spent.append(time.perf_counter() - start)

@@ -12,6 +12,7 @@ from sessionstore import SessionStore
 TURN_BYTES = 2048
 RUNS = 800
 BURST = 100
+PAUSE_S = 0.003
 
 
 def run(directory: Path) -> list[Row]:
@@ -19,12 +20,21 @@ def run(directory: Path) -> list[Row]:
     with store_in(directory) as store:
         small, large = _session(store, 10_000), _session(store, 9_000_000)
         bare = _bare_append(directory / "bare")
-        bare_ms, small_ms, large_ms = in_turns(RUNS, bare, _turns(store, small), _turns(store, large), burst=BURST)
+        actions = (bare, _turns(store, small), _turns(store, large))
+        bare_ms, small_ms, large_ms = in_turns(RUNS, *actions, burst=BURST, pause_s=PAUSE_S)
+        dense_bare_ms, dense_ms, _ = in_turns(RUNS, *actions, burst=BURST)
         cold_small_ms, warm_small_ms = in_turns(RUNS, _cold(store, small), _turns(store, small), burst=BURST)
         cold_large_ms, warm_large_ms = in_turns(RUNS, _cold(store, large), _turns(store, large), burst=BURST)
         first, last = _growth(store, small), _growth(store, large)
     return [
-        Row("a turn, session of 10 KB", small_ms, "bare append + fdatasync of 2 KB", bare_ms, "<= 1.5"),
+        Row(
+            "a turn, 3 ms after the last, session of 10 KB",
+            small_ms,
+            "bare append + fdatasync of 2 KB",
+            bare_ms,
+            "<= 1.5",
+        ),
+        Row("the same without pauses", dense_ms, "the same without pauses", dense_bare_ms, "<= 1.5"),
         Row("a turn, session of 9 MB", large_ms, "the same, session of 10 KB", small_ms, "<= 1.3"),
         Row("a cold turn, 10 KB", cold_small_ms, "a warm one", warm_small_ms, "<= 2"),
         Row("a cold turn, 9 MB", cold_large_ms, "a warm one", warm_large_ms, "<= 2"),

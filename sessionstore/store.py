@@ -239,7 +239,7 @@ class SessionStore(StoreView):
         return self._writer.append(id, change=StateChange(closed_at=format_time(self._ground.now())))
 
     def rewind(self, id: str, to: int, *, expected_rev: int | None = None) -> int:
-        """Keep the first `to` entries and rewrite the session without the others; the new revision.
+        """Keep the first `to` entries, rewrite without the others; the new revision. The idempotency key stays.
 
         Raises:
             InvalidValueError: It has fewer entries.

@@ -165,7 +165,7 @@ def _places(config: Config, opened: ExitStack, *, memory: bool, make: bool) -> _
         )
     data = opened.enter_context(Directory.open(config.data_dir, create=make))
     sessions = opened.enter_context(data.sub("sessions", create=make))
-    locks = Locks(opened.enter_context(state.sub("locks", create=make, strict=True)))
+    locks = Locks(opened.enter_context(state.sub("locks", create=make, strict=True)), make=make)
     opened.callback(locks.close)
     files = FileBackend(sessions, lambda: data.sub("quarantine", create=True), locks)
     backend: Backend = MemoryBackend() if memory else files

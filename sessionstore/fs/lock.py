@@ -68,11 +68,14 @@ class Locks:
 
     Args:
         keep_open: How many lock files stay open between uses; more are open only while they are all in use.
+        make: Whether missing lock files are made. If not, a shared lock whose file is missing is had without one:
+            whoever writes holds a file.
     """
 
-    def __init__(self, directory: Directory, *, keep_open: int = 128) -> None:
+    def __init__(self, directory: Directory, *, keep_open: int = 128, make: bool = True) -> None:
         self._directory = directory
         self._keep_open = keep_open
+        self._make = make
         self._closed = False
         self._guard = threading.Lock()
         self._slots: OrderedDict[str, _Slot] = OrderedDict()
@@ -159,6 +162,8 @@ class Locks:
             file = self._directory.open_file(name)
             if file is not None:
                 return file
+            if shared and not self._make:
+                return None
             try:
                 os.close(create_private(self._directory.fd, name))
             except FileExistsError:

@@ -170,3 +170,14 @@ class TestReadOnly:
             writer.append(ids[0], [{"n": "three"}])
             assert one.load(ids[0]) == two.load(ids[0]) == writer.load(ids[0])
             assert one.summary(ids[0]).rev == 3
+
+
+def test_a_file_that_nobody_knows_makes_no_lock_file(home: Path, ids: list[str]) -> None:
+    sealed = (home / "data" / "sessions" / f"{ids[0]}.jsonl").read_bytes()
+    (home / "data" / "sessions" / f"{NOBODY}.jsonl").write_bytes(sealed)
+    before = sorted((home / "state" / "locks").iterdir())
+    with open_store(home, read_only=True) as store:
+        assert NOBODY in {line.name for line in store.list().unreadable}
+        with pytest.raises(errors.UnanchoredError):
+            store.load(NOBODY)
+    assert sorted((home / "state" / "locks").iterdir()) == before
