@@ -272,7 +272,9 @@ class TestFork:
 
     def test_a_fork_beside_a_thread_that_saves_leaves_both_able_to_go_on(self, child: Child) -> None:
         told = child(
-            FORKED + "import threading\n"
+            FORKED + "import threading, warnings\n"
+            # Newer Pythons warn of just this; that it ends well here is what is tested.
+            "warnings.simplefilter('ignore', DeprecationWarning)\n"
             "ended = threading.Event()\n"
             "def busy():\n"
             "    while not ended.is_set(): store.append(id, [{'by': 'thread'}])\n"
