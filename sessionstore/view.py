@@ -121,7 +121,7 @@ class StoreView:
 
     def stats(self) -> StoreStats:
         """Counts and sums over the list."""
-        return self._index.stats(self.config.max_sessions)
+        return self._index.stats()
 
     def verify(self, id: str | None = None) -> Iterator[VerifyResult]:
         """Yield what a whole check finds, for one session or for all of them, as it goes. Nothing found is raised."""

@@ -125,7 +125,8 @@ class SessionPage(msgspec.Struct, frozen=True):
 
     Attributes:
         sessions: Newest first by `updated_at`, then by id.
-        unreadable: Everything that could not be listed as a session, by name; on the first page only.
+        unreadable: What could not be listed as a session, by name: files without a record on the first page, broken
+            sessions on the page where they would stand.
         next_cursor: Pass it to get the next page; None at the end.
     """
 

@@ -145,7 +145,7 @@ class Index:
         known = {head.place: head.project for head in self._ground.ledger.heads(states=("live",))}
         return next((known[place] for place in places if place in known), None)
 
-    def stats(self, max_sessions: int) -> StoreStats:
+    def stats(self) -> StoreStats:
         """Counts and sums over the list."""
         page = self.page(Filter())
         by_provenance: dict[str, int] = {}
@@ -157,7 +157,7 @@ class Index:
             entries=sum(line.entries for line in page.sessions),
             size_bytes=sum(line.size_bytes for line in page.sessions),
             unreadable=len(page.unreadable),
-            max_sessions=max_sessions,
+            max_sessions=self._ground.config.max_sessions,
             by_provenance=by_provenance,
             oldest_at=min(times, default=None),
             newest_at=max(times, default=None),

@@ -241,7 +241,8 @@ class Writer:
             if log.stamp().size > found.sealed.end:
                 log.cut(found.sealed.end)
             head = head_after(found.head, found.sealed, log.stamp())
-            self.commit(head, found.head)
+            # Not `commit`: nothing of the caller was written yet, so a ledger that refuses leaves nothing unknown.
+            self._ground.ledger.commit(head, old=found.head)
         except BaseException:
             log.close()
             raise

@@ -128,8 +128,9 @@ class TestWriters:
         place.reopen(lock_timeout_s=0.05)
         os.utime(place.file(id), (0, 0))
         before = len(os.listdir("/proc/self/fd"))
-        with place.locked(), pytest.raises(errors.StoreUnavailableError):
+        with place.locked(), pytest.raises(errors.StoreUnavailableError) as caught:
             place.store.append(id, [{"n": 3}])
+        assert caught.value.outcome == "not_written"
         assert place.store.load(id).rev == 4
         assert len(os.listdir("/proc/self/fd")) <= before + 2  # lock and ledger
         assert place.store.append(id, [{"n": 3}]) == 5
