@@ -1,7 +1,4 @@
-"""The one table from an error to an exit code. The numbers are a public promise: scripts branch on them.
-
-6 is kept free for calls that come too often.
-"""
+"""The one table from an error to an exit code. The numbers are a public promise: scripts branch on them."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ USAGE = 2
 NOT_FOUND = 3
 NOT_TRUSTED = 4
 PROJECT = 5
+RATE_LIMITED = 6
 CONFLICT = 7
 STORE = 8
 TOO_LARGE = 9
@@ -23,7 +21,8 @@ MEANINGS: dict[int, str] = {
     NOT_FOUND: "no such session",
     NOT_TRUSTED: "refused: not what was saved, or not valid session data",
     PROJECT: "the project directory is refused",
-    CONFLICT: "somebody else was first, or it exists already",
+    RATE_LIMITED: "too many attempts; the hint says when to try again",
+    CONFLICT: "somebody else was first, it exists already, or it is running",
     STORE: "the key, the ledger or the store cannot be used",
     TOO_LARGE: "over a limit",
     INTERRUPTED: "interrupted",
@@ -51,8 +50,10 @@ _BY_CODE: dict[str, int] = {
     "missing": NOT_TRUSTED,
     "unanchored": NOT_TRUSTED,
     "project_path_security_violation": PROJECT,
+    "rate_limit_exceeded": RATE_LIMITED,
     "conflict": CONFLICT,
     "already_exists": CONFLICT,
+    "already_running": CONFLICT,
     "unknown_key": STORE,
     "key_disabled": STORE,
     "key_unavailable": STORE,
@@ -65,6 +66,7 @@ _BY_CODE: dict[str, int] = {
     "too_large": TOO_LARGE,
     "session_limit_reached": TOO_LARGE,
     "import_failed": FAILED,
+    "run_state": FAILED,
     "interrupted": INTERRUPTED,
 }
 

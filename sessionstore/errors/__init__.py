@@ -18,6 +18,9 @@
     │   ├── MissingError                missing
     │   └── UnanchoredError             unanchored
     ├── ProjectPathError                project_path_security_violation
+    ├── RateLimitError                  rate_limit_exceeded
+    ├── AlreadyRunningError             already_running
+    ├── RunStateError                   run_state
     ├── ConflictError                   conflict
     ├── AlreadyExistsError              already_exists
     ├── KeyringError                       (never raised itself)
@@ -68,6 +71,7 @@ from sessionstore.errors.keys import (
     KeyUnavailableError,
     UnknownKeyError,
 )
+from sessionstore.errors.resume import AlreadyRunningError, RateLimitError, RunStateError
 from sessionstore.errors.store import (
     AlreadyExistsError,
     ConflictError,
@@ -101,6 +105,7 @@ from sessionstore.errors.verification import (
 
 __all__ = [
     "AlreadyExistsError",
+    "AlreadyRunningError",
     "AmbiguousIdError",
     "ConfigError",
     "ConflictError",
@@ -120,8 +125,10 @@ __all__ = [
     "MalformedError",
     "MissingError",
     "ProjectPathError",
+    "RateLimitError",
     "ResurrectedError",
     "RollbackError",
+    "RunStateError",
     "SessionLimitError",
     "SessionNotFoundError",
     "SessionStoreError",

@@ -14,9 +14,10 @@ PROMISED = {
     2: {"config_invalid", "invalid_value", "invalid_id", "ambiguous_id"},
     3: {"not_found"},
     5: {"project_path_security_violation"},
-    7: {"conflict", "already_exists"},
+    6: {"rate_limit_exceeded"},
+    7: {"conflict", "already_exists", "already_running"},
     9: {"too_large", "session_limit_reached"},
-    1: {"import_failed"},
+    1: {"import_failed", "run_state"},
 }
 
 
