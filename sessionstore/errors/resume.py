@@ -45,8 +45,9 @@ class AlreadyRunningError(SessionStoreError):
     started_at: str
 
     def __init__(self, *, hint: str | None = None, **fields: Any) -> None:
-        unknown = hint is None and not fields.get("pid")
-        super().__init__(hint="end that run first, or fork the session to go on beside it" if unknown else hint, **fields)
+        if hint is None and not fields.get("pid"):
+            hint = "end that run first, or fork the session to go on beside it"
+        super().__init__(hint=hint, **fields)
 
 
 class RunStateError(SessionStoreError):
