@@ -231,6 +231,10 @@ class Ledger:
         """
         return self._heads.states()
 
+    def knows(self, session_id: str) -> bool:
+        """Whether a session of that id was begun here and not deleted: from the index, nothing is verified or read."""
+        return self._heads.knows(session_id)
+
     # Unsigned files
 
     def take_inventory(self, entries: Iterable[InventoryEntry]) -> None:

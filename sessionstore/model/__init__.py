@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sessionstore.model.ids import check_id, check_key, check_name, check_tags, new_id
 from sessionstore.model.records import Message, ProjectRecord, Todo, check_todos
-from sessionstore.model.reports import CleanupReport, InspectedLine, Inspection, SearchHit
+from sessionstore.model.reports import CleanupReport, InspectedLine, Inspection, Rebinding, SearchHit
 from sessionstore.model.session import (
     LoadWarning,
     Provenance,
@@ -25,6 +25,7 @@ __all__ = [
     "Message",
     "ProjectRecord",
     "Provenance",
+    "Rebinding",
     "SearchHit",
     "Session",
     "SessionPage",

@@ -1,4 +1,4 @@
-"""What searches, inspections and clean-ups give back."""
+"""What searches, inspections, clean-ups and rebindings give back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from sessionstore.model.records import ProjectRecord
 from sessionstore.model.session import SessionSummary, Unreadable
 
 
@@ -70,3 +71,26 @@ class CleanupReport(msgspec.Struct, frozen=True):
 
     removed: tuple[SessionSummary, ...]
     skipped: tuple[Unreadable, ...]
+
+
+class Rebinding(msgspec.Struct, frozen=True):
+    """A session's project directory before and after somebody bound it anew.
+
+    Attributes:
+        session_id: Which.
+        before: The record that was signed, None for a session that had no project.
+        after: The record of the directory as it was opened now.
+    """
+
+    session_id: str
+    before: ProjectRecord | None
+    after: ProjectRecord
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The members of the record that differ, in their order; empty if it is the same directory as before."""
+        if self.before is None:
+            return ProjectRecord.__struct_fields__
+        return tuple(
+            name for name in ProjectRecord.__struct_fields__ if getattr(self.before, name) != getattr(self.after, name)
+        )

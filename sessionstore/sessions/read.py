@@ -17,7 +17,7 @@ from sessionstore.format.chain import Unchained, chained_bodies
 from sessionstore.format.lines import STATE, Open, State, decode_state, read_lines
 from sessionstore.format.log import Content, Segment, walk
 from sessionstore.format.seal import Broken, Sealed
-from sessionstore.model import LoadWarning, Session, check_id, parse_time
+from sessionstore.model import LoadWarning, ProjectRecord, Session, check_id, parse_time
 from sessionstore.sessions.ground import Ground
 from sessionstore.sessions.judge import damaged
 from sessionstore.sessions.look import Found, Look
@@ -93,6 +93,12 @@ class Reader:
                 if line.startswith(STATE):
                     state = state.merged(decode_state(line))
         return state
+
+    def project(self, session_id: str) -> ProjectRecord | None:
+        """The record of the session's project directory, everything verified. Errors as `load`."""
+        found = self.settled(session_id)
+        with closing(found.log):
+            return self.state(found).project
 
     def content(self, found: Found, *, at: int | None = None) -> tuple[Content, Sealed]:
         """Everything up to the last seal, or up to revision `at`, verified and decoded.
