@@ -27,7 +27,7 @@ from sessionstore.ledger import Ledger
 from sessionstore.model import utc_now
 from sessionstore.sessions import Ground
 from sessionstore.start import Start
-from sessionstore.storage import Backend, FileBackend, MemoryBackend
+from sessionstore.storage import Backend, FileBackend, FileRuns, MemoryBackend
 from sessionstore.store import SessionStore
 
 if TYPE_CHECKING:
@@ -165,9 +165,11 @@ def _places(config: Config, opened: ExitStack, *, memory: bool, make: bool) -> _
         )
     data = opened.enter_context(Directory.open(config.data_dir, create=make))
     sessions = opened.enter_context(data.sub("sessions", create=make))
-    locks = Locks(opened.enter_context(state.sub("locks", create=make, strict=True)), make=make)
+    lock_files = opened.enter_context(state.sub("locks", create=make, strict=True))
+    locks = Locks(lock_files, make=make)
     opened.callback(locks.close)
-    files = FileBackend(sessions, lambda: data.sub("quarantine", create=True), locks)
+    runs = FileRuns(lock_files, opened.enter_context(state.sub("runs", create=make, strict=True)), read_only=not make)
+    files = FileBackend(sessions, lambda: data.sub("quarantine", create=True), locks, runs)
     backend: Backend = MemoryBackend() if memory else files
     salt = b"" if config.signing_salt is None else config.signing_salt.reveal()
     start = Start(config, state, data, backend, FileKeyStore(state, salt))

@@ -43,7 +43,7 @@ class Ground:
 
     def locked(self, session_id: str, *, shared: bool = False) -> AbstractContextManager[None]:
         """Hold the session's write lock, waiting at most the configured time."""
-        return self.backend.lock(session_id, "write", shared=shared, timeout_s=self.config.lock_timeout_s)
+        return self.backend.lock(session_id, shared=shared, timeout_s=self.config.lock_timeout_s)
 
 
 def file_name(session_id: str) -> str:

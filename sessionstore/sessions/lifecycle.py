@@ -199,7 +199,7 @@ class Lifecycle:
         finished = 0
         for head in list(self._ground.ledger.heads(states=("creating", "deleting"))):
             try:
-                with self._ground.backend.lock(head.session_id, "write", timeout_s=0):
+                with self._ground.backend.lock(head.session_id, timeout_s=0):
                     finished += self._finish_one(head.session_id)
             except (StoreUnavailableError, VerificationError, KeyringError, TooLargeError):
                 continue

@@ -15,12 +15,12 @@ backend = MemoryBackend()
 backend.write("a", [b"old"], replace=False)
 held, let_go = threading.Event(), threading.Event()
 def hold():
-    with backend.lock("id", "write", timeout_s=0), backend._guard:
+    with backend.lock("id", timeout_s=0), backend._guard:
         held.set(); let_go.wait()
 thread = threading.Thread(target=hold); thread.start(); held.wait()
 child = os.fork()
 if not child:
-    with backend.lock("id", "write", timeout_s=0):
+    with backend.lock("id", timeout_s=0):
         backend.write("a", [b"the child's"], replace=True)
     os._exit(7)
 status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
