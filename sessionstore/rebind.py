@@ -6,15 +6,14 @@ audit log, in that person's words, before the record is changed. A session that 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 
 from sessionstore.edits import StoreEdits
 from sessionstore.errors import InvalidValueError, SessionNotFoundError, StoreUnavailableError, VerificationError
 from sessionstore.format.lines import StateChange
-from sessionstore.fs.project import capture, is_inside, stated
-from sessionstore.model import ProjectRecord, Rebinding, SessionSummary, check_id, check_name, format_time
-from sessionstore.storage import Holder
+from sessionstore.fs.project import capture, stated
+from sessionstore.fs.resolve import is_inside
+from sessionstore.model import ProjectRecord, Rebinding, SessionSummary, check_id, check_name
 from sessionstore.view import Path
 
 
@@ -38,8 +37,7 @@ def rebind(
         raise InvalidValueError(what="consent", reason=reason) from exc
     if ground.read_only:
         raise StoreUnavailableError(reason="the store was opened read-only", outcome="not_written")
-    holder = Holder(pid=os.getpid(), started_at=format_time(ground.now()))
-    with ground.backend.run(session_id, holder):
+    with ground.backend.at_rest(session_id):
         session = edits.load(session_id)
         before = session.project
         if path is None and before is None:
