@@ -217,7 +217,11 @@ class SessionStore(StoreEdits):
         return bound_below(self, directory)
 
     def delete(self, id: str) -> None:
-        """Delete the session for good. Its id stays taken, so that its file coming back is noticed."""
+        """Delete the session for good. Its id stays taken, so that its file coming back is noticed.
+
+        Raises:
+            AlreadyRunningError: It is running, in whatever process or thread; also in this one.
+        """
         self._lifecycle.delete(id)
 
     def import_document(
@@ -243,7 +247,7 @@ class SessionStore(StoreEdits):
     def cleanup(
         self, *, older_than: timedelta | None = None, keep_last: int | None = None, dry_run: bool = False
     ) -> CleanupReport:
-        """Delete old sessions: by the signed time of their last save, and only if they verify.
+        """Delete old sessions: by the signed time of their last save, and only if they verify and are not running.
 
         Args:
             older_than: Age of the last save.

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
+
 from sessionstore import portable, upkeep
 from sessionstore.config import Config
 from sessionstore.errors import ProjectPathError
@@ -84,8 +86,10 @@ class StoreView:
         project: Path | None = None,
         tag: str | None = None,
         search: str | None = None,
+        running: bool | None = None,
         limit: int | None = None,
         cursor: str | None = None,
+        check_projects: bool = False,
     ) -> SessionPage:
         """One page of sessions, newest first, from signed rows. No file makes it fail: broken ones are shown.
 
@@ -93,14 +97,18 @@ class StoreView:
             project: Only sessions of this directory: the same device and inode, or the same path for sessions whose
                 project has no identity.
             tag, search: Only with this tag; only with this text in id, name, key, tags or project.
+            running: True: only sessions that a process holds resumed right now. False: only the others.
             limit: How many; None for all.
             cursor: `next_cursor` of the page before.
+            check_projects: Look, once each, whether the projects of the sessions listed are still where they were, and
+                say it in `project_state`. One that lies on a server that does not answer keeps the list waiting.
 
         Raises:
             InvalidValueError: The cursor is none of ours, or `limit` is below 1.
             ProjectPathError: `invalid_path`: `project` cannot be a path.
         """
-        return self._index.page(self._filter(project, tag, search), limit=limit, cursor=cursor)
+        only = msgspec.structs.replace(self._filter(project, tag, search), running=running)
+        return self._index.page(only, limit=limit, cursor=cursor, check_projects=check_projects)
 
     def summary(self, id: str) -> SessionSummary:
         """The session's line of the list."""

@@ -7,6 +7,7 @@ from sessionstore.model.records import Message, ProjectRecord, Todo, check_todos
 from sessionstore.model.reports import CleanupReport, InspectedLine, Inspection, Rebinding, SearchHit
 from sessionstore.model.session import (
     LoadWarning,
+    ProjectState,
     Provenance,
     Session,
     SessionPage,
@@ -24,6 +25,7 @@ __all__ = [
     "LoadWarning",
     "Message",
     "ProjectRecord",
+    "ProjectState",
     "Provenance",
     "Rebinding",
     "SearchHit",

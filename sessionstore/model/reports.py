@@ -66,7 +66,7 @@ class CleanupReport(msgspec.Struct, frozen=True):
 
     Attributes:
         removed: Sessions that were verified and deleted.
-        skipped: Sessions that are due but could not be verified, with the reason; they were left alone.
+        skipped: Sessions that are due but are running or could not be verified, with the reason; they were left alone.
     """
 
     removed: tuple[SessionSummary, ...]
