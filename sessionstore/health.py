@@ -47,8 +47,8 @@ class Finding(msgspec.Struct, frozen=True):
     """What was found about one part of the store.
 
     Attributes:
-        check: Which part: `settings`, `data directory`, `state directory`, `key`, `ledger`, `store`, `sessions`,
-            `session files`, `project pinning`.
+        check: Which part: `settings`, `rate limits`, `data directory`, `state directory`, `key`, `ledger`, `store`,
+            `sessions`, `session files`, `project pinning`.
         level: `ok`; `note`: worth knowing, nothing to do; `problem`: something does not work or is not safe.
         code: The code of the error behind it, or "".
         text: What was found, in one line.
@@ -76,6 +76,7 @@ def diagnose(loaded: LoadedConfig, open_read_only: Callable[[], SessionStore]) -
     examination = _Examination(loaded.config)
     with ExitStack() as opened:
         examination.settings(loaded)
+        examination.found.append(judge_limits(loaded.config))
         data = examination.place(opened, "data directory", loaded.config.data_dir, strict=False)
         state = examination.place(opened, "state directory", loaded.config.state_dir, strict=True)
         if state is not None:
@@ -110,6 +111,14 @@ def judge_place(check: str, path: str, kind: FileSystemKind, mode: int, *, stric
         text = f"{path} is on a network file system ({kind.name}): use it from one machine only"
         return Finding(check, "note", "", text)
     return Finding(check, "ok", "", f"{path} ({kind.name}, mode {mode:04o})")
+
+
+def judge_limits(config: Config) -> Finding:
+    """What is to be said of the limits of resuming."""
+    limits = {"one session": config.resume_limit, "all sessions": config.resume_global_limit}
+    text = "; ".join(f"{whose}: {limit or 'no limit'}" for whose, limit in limits.items())
+    text = f"resumes within {config.resume_window_seconds} s: {text}"
+    return Finding("rate limits", "ok" if all(limits.values()) else "note", "", text)
 
 
 def judge_pinning(report: PinningReport) -> Finding:

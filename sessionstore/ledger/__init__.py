@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+from sessionstore.ledger.attempts import Attempts
 from sessionstore.ledger.ledger import Ledger
-from sessionstore.ledger.rows import Binding, Head, HeadState, InventoryEntry, InventoryState, InventorySummary
+from sessionstore.ledger.rows import (
+    AttemptClock,
+    Binding,
+    Head,
+    HeadState,
+    InventoryEntry,
+    InventoryState,
+    InventorySummary,
+)
 
-__all__ = ["Binding", "Head", "HeadState", "InventoryEntry", "InventoryState", "InventorySummary", "Ledger"]
+__all__ = [
+    "AttemptClock",
+    "Attempts",
+    "Binding",
+    "Head",
+    "HeadState",
+    "InventoryEntry",
+    "InventoryState",
+    "InventorySummary",
+    "Ledger",
+]

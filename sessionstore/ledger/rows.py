@@ -136,7 +136,35 @@ class Anchor(msgspec.Struct, frozen=True, array_like=True, gc=False):
     writes: int = 0
 
 
-T = TypeVar("T", Head, InventoryEntry, Anchor)
+class Bucket(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The attempts of one kind that still count.
+
+    Attributes:
+        leaves_at: When the newest of them counts no more, in microseconds of the attempts' own time; the column too.
+        entries: When each was made, oldest first, in the same time.
+    """
+
+    leaves_at: int
+    entries: tuple[int, ...]
+
+
+class AttemptClock(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The own time of the attempts of one store, and the clocks it was taken from. It never goes back.
+
+    Attributes:
+        now_us: That time in microseconds; 0 at the first attempt.
+        boot: Which start of which system the next reading belongs to, "" where it cannot be told.
+        running_us: How long that system had been running then.
+        wall_us: Its wall clock then, since 1970.
+    """
+
+    now_us: int
+    boot: str
+    running_us: int
+    wall_us: int
+
+
+T = TypeVar("T", Head, InventoryEntry, Anchor, Bucket, AttemptClock)
 
 
 class RowSeal(Generic[T]):

@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "reference" / "file-format.md"
 VECTORS: dict[str, Any] = json.loads((HERE / "file-format.json").read_text())
 FILES: dict[str, dict[str, Any]] = VECTORS["files"]
-IN_USE = ("session", "export", "head", "inventory", "keyring", "store")
+IN_USE = ("session", "export", "head", "inventory", "keyring", "store", "attempts")
 RESERVED = ("audit", "policy")
 
 LABEL = b"sessionstore/v2/"
