@@ -1,8 +1,8 @@
 """The ledger: what this machine acknowledged, kept apart from the data, signed row by row.
 
-It answers three questions that the sealed files cannot answer about themselves: is this file the newest state that
-was saved here (heads); does this data directory belong here (bindings); was this unsigned file here from the start
-(inventory).
+It answers four questions that the files cannot answer about themselves: is this file the newest state that was saved
+here (heads); does this data directory belong here (bindings); was this unsigned file here from the start (inventory);
+where does the audit log end (audit).
 
 First start, under the state lock, the key last:
 `create` -> `bind` -> `take_inventory` -> `close`, all under another name; then the key is written, then `place`, then
@@ -23,6 +23,7 @@ from sessionstore.errors import LedgerCorruptError
 from sessionstore.fs import Directory
 from sessionstore.ledger import files, schema
 from sessionstore.ledger.anchor import Anchors
+from sessionstore.ledger.audit import AuditRows
 from sessionstore.ledger.database import Database
 from sessionstore.ledger.heads import Cursor, Heads
 from sessionstore.ledger.inventory import Inventory
@@ -47,6 +48,7 @@ class Ledger:
         self._anchors = Anchors(database, keyring)
         self._heads = Heads(database, keyring, store_id)
         self._inventory = Inventory(database, self._anchors, keyring, store_id)
+        self._audit = AuditRows(database, self._anchors, keyring, store_id)
         self._store_id = store_id
 
     @staticmethod
@@ -150,6 +152,11 @@ class Ledger:
     def changed_token(self) -> tuple[int, int, int]:
         """A value that differs from every earlier one if any process committed in between; compare it, no more."""
         return self._database.changed_token()
+
+    @property
+    def audit(self) -> AuditRows:
+        """What is known of the audit log."""
+        return self._audit
 
     # Data directories
 

@@ -21,6 +21,9 @@ VERSION = 1
 _OBJECTS = {
     "anchor": """CREATE TABLE anchor (
     id INTEGER PRIMARY KEY CHECK (id = 1), key_id TEXT NOT NULL, payload BLOB NOT NULL, mac BLOB NOT NULL)""",
+    "audit": """CREATE TABLE audit (
+    store_id TEXT NOT NULL, file INTEGER NOT NULL, key_id TEXT NOT NULL, payload BLOB NOT NULL, mac BLOB NOT NULL,
+    PRIMARY KEY (store_id, file)) WITHOUT ROWID""",
     "heads": """CREATE TABLE heads (
     store_id TEXT NOT NULL, session_id TEXT NOT NULL, state TEXT NOT NULL, updated_at TEXT NOT NULL, ext_key TEXT,
     key_id TEXT NOT NULL, payload BLOB NOT NULL, mac BLOB NOT NULL,
