@@ -140,6 +140,9 @@ class AsyncSessionStore:
     verify = _streamed(SessionStore.verify)
     inspect = _awaited(SessionStore.inspect)
 
+    audit = _streamed(SessionStore.audit)
+    verify_audit = _awaited(SessionStore.verify_audit)
+
     export = _awaited(SessionStore.export)
     import_document = _awaited(SessionStore.import_document)
     cleanup = _awaited(SessionStore.cleanup)

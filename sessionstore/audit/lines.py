@@ -53,15 +53,15 @@ class GoodLine(NamedTuple):
     Attributes:
         number: 1-based, in its file.
         start, end: Offsets of its first byte and after its line feed.
-        place: Its own sequence number and MAC.
-        key_id: The key that signed it.
+        place: Its own sequence number and MAC; nothing if the file was verified as a whole.
+        key_id: The key that signed it, likewise.
     """
 
     number: int
     start: int
     end: int
-    place: Place
-    key_id: str
+    place: Place = Place()
+    key_id: str = ""
 
 
 class Lines:
@@ -108,6 +108,15 @@ class Lines:
 
     def _identity(self, key: MacKey, file: int, seq: int, before: bytes) -> tuple[bytes, ...]:
         return CONTEXT, self._store, key.key_id.encode(), b"%d" % file, b"%d" % seq, before
+
+
+def split(data: bytes) -> list[GoodLine]:
+    """The lines of a file that was verified by its digest: their keys may be gone, and are not needed."""
+    found, start = [], 0
+    while (end := data.find(b"\n", start) + 1) > 0:
+        found.append(GoodLine(len(found) + 1, start, end))
+        start = end
+    return found
 
 
 def decode(line: bytes, number: int) -> AuditRecord:

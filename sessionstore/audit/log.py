@@ -7,23 +7,29 @@ Safe to use from several threads and processes at once, and on both sides of a f
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 
-from sessionstore.audit.events import Ready, Value, prepare
+from sessionstore.audit.events import EVENTS, Ready, Value, prepare
 from sessionstore.audit.lines import Lines
+from sessionstore.audit.read import AuditReader
 from sessionstore.audit.retire import Retirement
-from sessionstore.audit.shelf import Shelf
+from sessionstore.audit.shelf import LOCK, Shelf
 from sessionstore.audit.tell import tell, tell_failure, tell_trouble
 from sessionstore.audit.write import Writer
 from sessionstore.config import Config
-from sessionstore.errors import KeyringError, SessionStoreError, StoreError, StoreUnavailableError
+from sessionstore.errors import (
+    InvalidValueError,
+    KeyringError,
+    SessionStoreError,
+    StoreError,
+    StoreUnavailableError,
+)
 from sessionstore.fs import Directory, Locks
 from sessionstore.ledger import Ledger
-from sessionstore.model import utc_now
+from sessionstore.model import AuditRecord, AuditReport, utc_now
 from sessionstore.signing import Keyring
-
-LOCK = "audit"
 
 # How long a refusal waits for the log at most; it has its own answer to give.
 LONGEST_WAIT_BESIDE_S = 2.0
@@ -74,6 +80,7 @@ class AuditLog:
             max_file_bytes=config.audit_max_file_bytes,
             now=now,
         )
+        self._reader = AuditReader(self._shelf, lines, ledger.audit, locks, config.lock_timeout_s)
         self._unsynced = False
         self._synced_at = clock()
         # When an event was last written that is not to be repeated. Single operations on it are atomic.
@@ -95,19 +102,63 @@ class AuditLog:
         ready = prepare(event, session_id, fields)
         if self._is_repeated(ready):
             return
-        tell(ready)
-        if self._read_only:
-            return
         try:
-            self._write(ready)
+            if not self._read_only:
+                self._write(ready)
         except SessionStoreError as error:
+            tell_failure(ready, error)
             if not ready.row.grants:
-                tell_failure(ready, error)
-            elif isinstance(error, (StoreError, KeyringError)):
+                return
+            if isinstance(error, (StoreError, KeyringError)):
                 raise
-            else:
-                reason = f"the audit log cannot be written: {error}"
-                raise StoreUnavailableError(reason=reason, outcome="not_written") from error
+            reason = f"the audit log cannot be written: {error}"
+            raise StoreUnavailableError(reason=reason, outcome="not_written") from error
+        tell(ready)
+
+    def records(
+        self,
+        *,
+        events: Collection[str] = (),
+        session_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[AuditRecord]:
+        """Yield what the verified lines say, the newest last. Others are left out; `verify` names the first of them.
+
+        Args:
+            events: Only these; empty for all.
+            session_id: Only about this session.
+            since, until: From this moment on; before that one. Aware times.
+            limit: Only the newest so many.
+
+        Raises:
+            InvalidValueError: The table has no such event, a time is naive, or `limit` is below 1.
+            LedgerCorruptError, StoreUnavailableError: The log cannot be read.
+        """
+        if not set(events) <= EVENTS.keys():
+            raise InvalidValueError(what="audit event", reason=f"only these are known: {', '.join(EVENTS)}")
+        if any(moment is not None and moment.tzinfo is None for moment in (since, until)):
+            raise InvalidValueError(what="time", reason="a time without a zone means nothing here")
+        if limit is not None and limit < 1:
+            raise InvalidValueError(what="limit", reason="at least 1 is needed")
+        found = (
+            record
+            for record in self._reader.records()
+            if (not events or record.event in events)
+            and (session_id is None or record.session_id == session_id)
+            and (since is None or record.at >= since)
+            and (until is None or record.at < until)
+        )
+        return found if limit is None else iter(deque(found, limit))
+
+    def verify(self) -> AuditReport:
+        """Check every line, and that none is missing. What is wrong is in the report, not raised.
+
+        Raises:
+            LedgerCorruptError, StoreUnavailableError: The log cannot be read.
+        """
+        return self._reader.verify()
 
     def sync(self) -> None:
         """Make every line of this process survive a power cut.

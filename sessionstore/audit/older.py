@@ -6,12 +6,12 @@ import hashlib
 from typing import Literal, NamedTuple
 
 from sessionstore.audit.examine import examine
-from sessionstore.audit.lines import GoodLine, Lines, Place
+from sessionstore.audit.lines import GoodLine, Lines, Place, split
 from sessionstore.audit.shelf import MAX_BEHIND_BYTES, Shelf
 from sessionstore.errors import UnsafeFileError
 from sessionstore.ledger import AuditFile
 
-Reason = Literal["changed", "missing", "unsafe_file"]
+Reason = Literal["changed", "missing", "unsafe_file", "unknown_file"]
 
 
 class Damage(NamedTuple):
@@ -53,7 +53,9 @@ def look(shelf: Shelf, lines: Lines, row: AuditFile) -> Older:
     if data is None:
         return Older(b"", [], Damage(0, "missing"))
     if row.digest and hashlib.sha256(data).digest() == row.digest:
-        return Older(data, list(lines.walk(data, row.file, Place(row.start_seq, row.start_mac))), None)
+        if row.state == "cut":  # its digest is also that of bytes which are no line
+            return Older(data, list(lines.walk(data, row.file, Place(row.start_seq, row.start_mac))), None)
+        return Older(data, split(data), None)
     verdict = examine(lines, data, row)
     good = [line for line in verdict.good if line.end <= row.end]
     if verdict.state != "whole":

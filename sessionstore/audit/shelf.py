@@ -13,6 +13,7 @@ from sessionstore.errors import AlreadyExistsError, StoreUnavailableError
 from sessionstore.fs import Directory, File
 
 NAME = "audit"
+LOCK = "audit"
 MAX_ASIDE_BYTES = 64 * 1024
 # How much behind a row's end is looked at; what a dead writer leaves there is a line or a few.
 MAX_BEHIND_BYTES = 1024 * 1024
