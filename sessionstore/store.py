@@ -202,9 +202,7 @@ class SessionStore(StoreEdits):
             ProjectPathError: The directory cannot be taken; see `create`.
             ConflictError: Somebody saved the session meanwhile.
         """
-        return rebind(
-            self, id, path, consent=consent, trust=trust, allowed_roots=allowed_roots, dry_run=dry_run
-        )
+        return rebind(self, id, path, consent=consent, trust=trust, allowed_roots=allowed_roots, dry_run=dry_run)
 
     def bound_below(self, directory: Path) -> Iterator[tuple[SessionSummary, ProjectRecord | None]]:
         """Yield the sessions whose recorded project is `directory` or lies below it, with the verified record.

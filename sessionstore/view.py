@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,6 +16,8 @@ from sessionstore.errors import ProjectPathError
 from sessionstore.format.log import MAX_PROJECT_CHARS
 from sessionstore.fs.project import ancestry, stated
 from sessionstore.model import (
+    AuditRecord,
+    AuditReport,
     Inspection,
     SearchHit,
     Session,
@@ -136,6 +139,33 @@ class StoreView:
         if id is not None:
             return iter((upkeep.verify(self._reader, check_id(id)),))
         return upkeep.verify_all(self._index, self._reader)
+
+    def audit(
+        self,
+        *,
+        events: Collection[str] = (),
+        session: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[AuditRecord]:
+        """Yield the events of the audit log, the newest last; only lines that verify. `verify_audit` names the others.
+
+        Args:
+            events: Only these kinds; empty for all.
+            session: Only events of the session with this id; it need not exist any more.
+            since, until: From this moment on; before that one. Aware times.
+            limit: Only the newest so many.
+
+        Raises:
+            InvalidValueError: There is no such kind, a time has no zone, or `limit` is below 1.
+        """
+        session_id = None if session is None else check_id(session)
+        return self._ground.audit.records(events=events, session_id=session_id, since=since, until=until, limit=limit)
+
+    def verify_audit(self) -> AuditReport:
+        """Check every line of the audit log, and that none is missing. Nothing found is raised."""
+        return self._ground.audit.verify()
 
     def inspect(self, id: str) -> Inspection:
         """What stands in the session's file, whether it verifies or not, undecoded. Trust none of it."""

@@ -141,6 +141,9 @@ class AsyncSessionStore:
     verify = _streamed(SessionStore.verify)
     inspect = _awaited(SessionStore.inspect)
 
+    audit = _streamed(SessionStore.audit)
+    verify_audit = _awaited(SessionStore.verify_audit)
+
     export = _awaited(SessionStore.export)
     count_attempt = _awaited(SessionStore.count_attempt)
     rebind = _awaited(SessionStore.rebind)

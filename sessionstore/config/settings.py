@@ -99,6 +99,18 @@ SETTINGS: tuple[Setting, ...] = (
         "how old the last synced head may become while turns are appended; 0 syncs it every time",
     ),
     Setting(
+        "audit_max_file_bytes",
+        Size(16 * KIB, GIB),
+        "1 MiB",
+        "from which size on the audit log goes on in a new file",
+    ),
+    Setting(
+        "audit_retention_days",
+        Count(1, 36_500, "days", optional=True),
+        "365",
+        "how old a closed file of the audit log must be to be removed",
+    ),
+    Setting(
         "legacy",
         Word(("adopt", "ask", "refuse")),
         "adopt",

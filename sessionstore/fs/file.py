@@ -176,8 +176,10 @@ class File:
             raise unavailable(exc, self.name) from exc
         return b"".join(parts)
 
-    def append(self, offset: int, chunks: Iterable[bytes]) -> os.stat_result:
+    def append(self, offset: int, chunks: Iterable[bytes], *, sync: bool = True) -> os.stat_result:
         """Write `chunks` at `offset`, which must be the end of the file, sync its data once, return its state.
+
+        Without `sync` a power cut can take the bytes back, and those of earlier calls that were not synced either.
 
         Raises:
             StoreUnavailableError: `not_written`: the file is as it was. `unknown`: the sync failed, the cutting back
@@ -197,7 +199,8 @@ class File:
         try:
             size = os.fstat(fd).st_size
             if size == end:
-                _sync_data(fd)
+                if sync:
+                    _sync_data(fd)
                 return os.fstat(fd)
         except BaseException as exc:
             self._failed = True

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from sessionstore.ledger.attempts import Attempts
+from sessionstore.ledger.audit import AuditRows
 from sessionstore.ledger.ledger import Ledger
 from sessionstore.ledger.rows import (
     AttemptClock,
+    AuditFile,
+    AuditFileState,
+    AuditHead,
     Binding,
     Head,
     HeadState,
@@ -17,6 +21,10 @@ from sessionstore.ledger.rows import (
 __all__ = [
     "AttemptClock",
     "Attempts",
+    "AuditFile",
+    "AuditFileState",
+    "AuditHead",
+    "AuditRows",
     "Binding",
     "Head",
     "HeadState",

@@ -2,7 +2,7 @@
 
 It answers questions that the sealed files cannot answer about themselves: is this file the newest state that was saved
 here (heads); does this data directory belong here (bindings); was this unsigned file here from the start (inventory);
-how often was something attempted lately (attempts).
+where does the audit log end (audit); how often was something attempted lately (attempts).
 
 First start, under the state lock, the key last:
 `create` -> `bind` -> `take_inventory` -> `close`, all under another name; then the key is written, then `place`, then
@@ -25,6 +25,7 @@ from sessionstore.fs import Directory
 from sessionstore.ledger import files, schema
 from sessionstore.ledger.anchor import Anchors
 from sessionstore.ledger.attempts import Attempts, AttemptTable
+from sessionstore.ledger.audit import AuditRows
 from sessionstore.ledger.database import Database
 from sessionstore.ledger.heads import Cursor, Heads
 from sessionstore.ledger.inventory import Inventory
@@ -50,6 +51,7 @@ class Ledger:
         self._heads = Heads(database, keyring, store_id)
         self._inventory = Inventory(database, self._anchors, keyring, store_id)
         self._attempts = AttemptTable(database, keyring, store_id)
+        self._audit = AuditRows(database, self._anchors, keyring, store_id)
         self._store_id = store_id
 
     @staticmethod
@@ -153,6 +155,11 @@ class Ledger:
     def changed_token(self) -> tuple[int, int, int]:
         """A value that differs from every earlier one if any process committed in between; compare it, no more."""
         return self._database.changed_token()
+
+    @property
+    def audit(self) -> AuditRows:
+        """What is known of the audit log."""
+        return self._audit
 
     # Data directories
 

@@ -451,9 +451,7 @@ class TestRebind:
         with store.resume(saved) as run:
             run.commit()
 
-    def test_a_dry_run_changes_nothing(
-        self, store: SessionStore, saved: str, project: Path, stored: Stored
-    ) -> None:
+    def test_a_dry_run_changes_nothing(self, store: SessionStore, saved: str, project: Path, stored: Stored) -> None:
         exchange(project)
         before = stored(store, saved)
         assert "inode" in store.rebind(saved, consent="the tester", dry_run=True).changed
@@ -517,9 +515,7 @@ class TestRebind:
                 store.rebind(saved, tmp_path, consent="the tester")
             run.commit()
 
-    def test_it_stands_in_the_audit_log_with_both_places(
-        self, store: SessionStore, saved: str, project: Path
-    ) -> None:
+    def test_it_stands_in_the_audit_log_with_both_places(self, store: SessionStore, saved: str, project: Path) -> None:
         moved = project.rename(project.with_name("moved"))
         store.rebind(saved, moved, consent="the tester")
         (line,) = [line for line in store.audit() if line.event == "rebind"]

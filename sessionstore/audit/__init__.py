@@ -1,0 +1,8 @@
+"""The audit log: security events as chained, signed lines that nobody can change or take away unnoticed."""
+
+from __future__ import annotations
+
+from sessionstore.audit.events import EVENTS, Event
+from sessionstore.audit.log import AuditLog
+
+__all__ = ["EVENTS", "AuditLog", "Event"]
