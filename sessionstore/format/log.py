@@ -4,7 +4,8 @@ A segment is the lines between two seals, with the seal that commits them. Readi
 seal, verifies it over the bytes before it, and only then hands the segment out to be decoded. Writing goes the other
 way: `Batch` collects lines and seals them at least every 1 MiB.
 
-Memory: reading in steps holds a few times one segment or one step; a segment is 1 MiB plus at most one line.
+Memory: reading in steps holds a few times one segment or one step; a segment is 1 MiB plus at most one line. A line
+without an end is not held.
 """
 
 from __future__ import annotations
@@ -16,15 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from sessionstore.errors import MalformedError, TooLargeError
-from sessionstore.format.lines import (
-    ENTRY,
-    Open,
-    State,
-    StateChange,
-    decode_entry,
-    decode_open,
-    decode_state,
-)
+from sessionstore.format.lines import ENTRY, Open, State, StateChange, decode_entry, decode_open, decode_state
 from sessionstore.format.seal import MAX_SEAL_BYTES, SEAL, SEGMENT_BYTES, Broken, Seal, Sealed, Sealer, find_seal
 from sessionstore.model import Provenance
 
@@ -102,7 +95,7 @@ def walk(
         read: `read(start, size)` gives up to `size` bytes from `start`.
         previous: The seal to go on behind, None to begin at the start of the file.
         end: Offset where reading stops, in bytes.
-        step_bytes: How much is read at a time; more where a line is longer than that.
+        step_bytes: How much is read at a time, at least. A line over 1 MiB is read twice: first for where it ends.
 
     Raises:
         Broken: The next seal does not commit the bytes before it. Every segment handed out before is good.
@@ -115,14 +108,21 @@ def walk(
         found = _next_seal(window, line, scan)
         if found is None:
             pending = len(window) - line
-            # Growing steps: a line of any length costs a few copies of it, not one a step.
-            step = read(start + len(window), min(max(step_bytes, pending // 2), end - start - len(window)))
-            if not step:
-                return
+            at, known = start + line, start + len(window)
+            if _fills_a_segment(window, line, scan):
+                # It may never end: that is found out without keeping it, and the line is read again if it does.
+                behind = _line_end(read, known, end)
+                if behind is None:
+                    return
+                window = read(at, min(behind + max(step_bytes, MAX_SEAL_BYTES), end) - at)
+            else:
+                step = read(known, min(max(step_bytes, pending // 2), end - known))
+                if not step:
+                    return
+                window = window[line:] + step
             # The search goes on where it stopped, but for a seal line that was cut off.
             scan = max(0, pending - MAX_SEAL_BYTES)
-            window = window[line:] + step
-            start, line = start + line, 0
+            start, line = at, 0
             continue
         begin, stop = found
         body = window[line:begin]
@@ -145,6 +145,22 @@ def _next_seal(window: bytes, line: int, scan: int) -> tuple[int, int] | None:
     if full and not SEAL.startswith(window[full : full + len(SEAL)]):
         raise Broken
     return find_seal(window, full) if full else None
+
+
+def _fills_a_segment(window: bytes, line: int, scan: int) -> bool:
+    """Whether the segment ends with the line that the window stops in, wherever that ends."""
+    full = line + SEGMENT_BYTES - 1
+    return len(window) > full and window.find(b"\n", max(full, scan)) < 0
+
+
+def _line_end(read: Callable[[int, int], bytes], start: int, end: int) -> int | None:
+    """Offset behind the first line end from `start`, None if none comes before `end`. Holds one step."""
+    while step := read(start, min(STEP_BYTES, end - start)):
+        found = step.find(b"\n")
+        if found >= 0:
+            return start + found + 1
+        start += len(step)
+    return None
 
 
 class Batch:
@@ -206,22 +222,15 @@ class Batch:
     def _seal(self, lines: list[bytes], *, more: bool) -> bytes:
         body = b"".join(lines)
         before = self._previous
-        at, entries, count, rev, replaces = len(body), 0, len(lines), self._first_rev, self._replaces
-        if before is not None:
-            last = before.seal
-            at, entries, count, rev, replaces = at + before.end, last.entries, count + last.lines + 1, last.rev + 1, None
-        for line in lines:
-            entries += line.startswith(ENTRY)
-        seal = replace(
-            self._template,
-            rev=rev,
-            at=at,
-            entries=entries,
-            lines=count,
-            more=more,
-            idempotency_key=None if more else self._key,
-            replaces=replaces,
-        )
+        entries = sum([line.startswith(ENTRY) for line in lines])
+        if before is None:
+            start, count, rev, replaces = 0, len(lines), self._first_rev, self._replaces
+        else:
+            start, count, rev, replaces = before.end, before.seal.lines + 1 + len(lines), before.seal.rev + 1, None
+            entries += before.seal.entries
+        key = None if more else self._key
+        members = {"rev": rev, "at": start + len(body), "entries": entries, "lines": count, "replaces": replaces}
+        seal = replace(self._template, more=more, idempotency_key=key, **members)
         sealed = self._sealer.make(before, body, seal)
         if sealed.end > self._max_session_bytes:
             raise TooLargeError(

@@ -57,6 +57,15 @@ class TestFilesWithoutSeals:
         assert list(walk(shop.sealer(), read, end=len(data), step_bytes=1000)) == []
         assert sum(size for _, size in asked) == len(data)
         assert len(asked) < 40
+        assert max(size for _, size in asked) <= MEBIBYTE  # and no more is held
+
+    @pytest.mark.parametrize("step", [1000, MEBIBYTE, 1 << 30])
+    @pytest.mark.parametrize("over", [-1, 0, 1, 5 * MEBIBYTE])
+    def test_a_line_that_ends_after_all_is_read_again_and_handed_out(self, shop: Any, step: int, over: int) -> None:
+        lines = (shop.opening(), shop.entry("x" * (MEBIBYTE + over)), shop.entry("next"))
+        data = shop.file(lines)
+        assert b"".join(segment.body for segment in shop.segments(data, step_bytes=step)) == b"".join(lines)
+        assert shop.handed_out(data[:-1], step_bytes=step)[1] != "Broken"
 
     @pytest.mark.parametrize("step", [1000, MEBIBYTE, 1 << 30])
     @pytest.mark.parametrize("lines", [1, 2, 50])
