@@ -35,8 +35,8 @@ from sessionstore.errors import (
     StoreUnavailableError,
 )
 from sessionstore.format.lines import StateChange, entry_line, state_line
-from sessionstore.format.log import STEP_BYTES, Batch, Summary
-from sessionstore.format.seal import SEGMENT_BYTES, Broken, Sealed
+from sessionstore.format.log import STEP_BYTES, Batch, summarised
+from sessionstore.format.seal import SEGMENT_BYTES, Broken, Seal, Sealed
 from sessionstore.ledger import Head
 from sessionstore.model import Message, check_id, check_key, format_time, next_time, parse_time
 from sessionstore.model.session import as_entry
@@ -177,10 +177,10 @@ class Writer:
         log.close()
         return self._checked(session_id)
 
-    def summary(self, ready: Ready, change: StateChange | None = None) -> Summary:
-        """What the next seal says of the session."""
+    def summary(self, ready: Ready, change: StateChange | None = None) -> Seal:
+        """What the next seal says of the session; what it says of the bytes is still that of the last."""
         now = format_time(next_time(self._ground.now(), parse_time(ready.head.updated_at)))
-        return Summary.of(ready.sealed).changed(change, now)
+        return summarised(ready.sealed.seal, change, now)
 
     def commit(self, head: Head, old: Head, *, durable: bool = False) -> None:
         """Move the head after bytes that are durable.
