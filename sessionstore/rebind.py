@@ -40,17 +40,25 @@ def rebind(
     with ground.backend.at_rest(session_id):
         session = edits.load(session_id)
         before = session.project
-        if path is None and before is None:
-            raise InvalidValueError(what="path", reason="this session has no project, so a directory has to be named")
+        if path is None:
+            if before is None:
+                raise InvalidValueError(what="path", reason="this session has no project: a directory has to be named")
+            path = before.path
         if allowed_roots is None:
             allowed_roots = () if before is None else before.allowed_roots
-        given = before.path if path is None and before is not None else path
-        after = capture(given, allowed_roots=tuple(allowed_roots), trust=tuple(trust))
+        after = capture(path, allowed_roots=tuple(allowed_roots), trust=tuple(trust))
         rebinding = Rebinding(session_id, before, after)
         if dry_run or not rebinding.changed:
             return rebinding
         shown = None if before is None else before.display_path
-        ground.audit.record("rebind", session_id=session_id, before=shown, after=after.display_path, consent=consent)
+        ground.audit.record(
+            "rebind",
+            session_id=session_id,
+            before=shown,
+            after=after.display_path,
+            consent=consent,
+            trust=" ".join(after.trust) or None,
+        )
         edits._writer.append(session_id, change=StateChange(project=after), expected_rev=session.rev)
         ground.ledger.sync()
         return rebinding

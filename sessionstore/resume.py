@@ -113,7 +113,7 @@ class Run:
             if self.project is not None:
                 self.project.check()
             self._ground.ledger.sync()
-            self._ground.audit.record("resume_committed", session_id=self.session.id)
+            self._ground.audit.record("resume_committed", session_id=self.session.id, rev=self.session.rev)
         except BaseException as error:
             self._roll_back(error)
             raise
@@ -158,7 +158,7 @@ class Run:
             self._roll_back(error)
         elif self.state == "committed":
             self._state = "over"
-            self._ground.audit.note("resume_ended", session_id=self.session.id)
+            self._ground.audit.record("resume_ended", session_id=self.session.id)
 
     def _roll_back(self, error: BaseException | None) -> None:
         self._state = "over"
@@ -192,7 +192,13 @@ class Resumer:
         try:
             self._limits.hit(OPERATION, session_id)
         except RateLimitError as error:
-            self._ground.audit.note("rate_limited", session_id=session_id, scope=error.scope)
+            self._ground.audit.record(
+                "rate_limited",
+                session_id=session_id,
+                operation=OPERATION,
+                scope=error.scope,
+                retry_after_s=error.retry_after_s,
+            )
             raise
 
     @contextmanager
@@ -227,11 +233,13 @@ class Resumer:
             from sessionstore.ratelimit import RateLimiter  # brings `limits` along, which only resuming needs
 
             self._limiter = RateLimiter(self._ground.ledger, self._ground.config)
+            for setting in ("resume_limit", "resume_global_limit"):
+                if getattr(self._ground.config, setting) == 0:
+                    self._ground.audit.record("limits_off", setting=setting)
         return self._limiter
 
 
 def _note_refusal(ground: Ground, event: str, session_id: str, error: BaseException | None) -> None:
-    """An audit line beside a refusal; if it cannot be written, the refusal is still what is raised."""
-    reason = error.code if isinstance(error, SessionStoreError) else "left" if error is None else "exception"
+    code = error.code if isinstance(error, SessionStoreError) else "left" if error is None else "exception"
     verdict = error.verdict if isinstance(error, ProjectPathError) else None
-    ground.audit.note(event, session_id=session_id, reason=reason, verdict=verdict)
+    ground.audit.record(event, session_id=session_id, code=code, verdict=verdict)

@@ -110,8 +110,10 @@ EVENTS: dict[str, Event] = {
     "resume_committed": Event(
         what="a session was handed over to be worked in", fields={"rev": _count}, grants=True, synced=True
     ),
-    "resume_rolled_back": Event(what="a resume was left before it was committed", fields={"code": _word}),
-    "resume_ended": Event(what="a resumed session's run is over", fields={"status": _count}),
+    "resume_rolled_back": Event(
+        what="a resume was left before it was committed", fields={"code": _word, "verdict": _word}
+    ),
+    "resume_ended": Event(what="the run of a resumed session is over"),
     "rate_limited": Event(
         what="too many attempts",
         fields={"operation": _word, "scope": _word, "retry_after_s": _count},
