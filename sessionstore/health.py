@@ -16,15 +16,16 @@ import shlex
 import stat
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Literal
 
 import msgspec
 
+from sessionstore.audit import DIRECTORY as AUDIT
 from sessionstore.config import Config, LoadedConfig
 from sessionstore.errors import KeyUnavailableError, SessionStoreError
 from sessionstore.fs import Directory
-from sessionstore.fs.mount import FileSystemKind, file_system_kind
+from sessionstore.fs.mount import FileSystemKind, file_system_kind, why_unwritable
 from sessionstore.fs.project import PinningReport, pinning_report
 from sessionstore.keystore import FileKeyStore
 from sessionstore.ledger import Ledger
@@ -38,9 +39,10 @@ WARN_FROM = 0.8
 MAX_NAMED = 3
 
 _PRIVATE_BITS = 0o077
+_AUDIT_MEND = "`sessionstore audit verify` names every place; new events go on in a file that says so"
 _LEGACY = "legacy"
 # A store that was opened once has left at least one of these in its state directory.
-_TRACES = ("keyring", "ledger.db", "audit")
+_TRACES = ("keyring", "ledger.db", AUDIT)
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -48,7 +50,7 @@ class Finding(msgspec.Struct, frozen=True):
 
     Attributes:
         check: Which part: `settings`, `rate limits`, `data directory`, `state directory`, `key`, `ledger`, `store`,
-            `sessions`, `session files`, `project pinning`.
+            `sessions`, `audit log`, `session files`, `project pinning`.
         level: `ok`; `note`: worth knowing, nothing to do; `problem`: something does not work or is not safe.
         code: The code of the error behind it, or "".
         text: What was found, in one line.
@@ -198,6 +200,7 @@ class _Examination:
             with open_read_only() as store:
                 self._add("store", "ok", f"id {store.store_id}, bound to this data directory")
                 self._ledger(state, store.store_id)
+                self._audit(state, store)
                 self._sessions(store)
         except SessionStoreError as error:
             if error.code not in {finding.code for finding in self.found}:
@@ -254,6 +257,25 @@ class _Examination:
                 self._add("ledger", "ok", f"whole; {ledger.count():,} sessions recorded")
         except SessionStoreError as error:
             self._add_error("ledger", error)
+
+    def _audit(self, state: Directory, store: SessionStore) -> None:
+        """The audit log: every line verifies, none is missing, and more can be written."""
+        try:
+            report = store.verify_audit()
+            with state.sub(AUDIT, strict=True) if state.stat(AUDIT) else nullcontext(state) as place:
+                refused = why_unwritable(place.fd)
+        except SessionStoreError as error:
+            self._add_error("audit log", error)
+            return
+        for finding in report.findings[:MAX_NAMED]:
+            self._add("audit log", "problem", f"{finding.file}: {finding.text}", _AUDIT_MEND)
+        for note in report.notes[:MAX_NAMED]:
+            self._add("audit log", "note", note)
+        if refused is not None:
+            mend = "free the cause: until then nothing is resumed, rebound or claimed"
+            self._add("audit log", "problem", f"cannot be written: {refused}", mend)
+        elif report.ok:
+            self._add("audit log", "ok", f"whole; {report.lines:,} events in {report.files:,} files")
 
     def _sessions(self, store: SessionStore) -> None:
         counts = store.stats()

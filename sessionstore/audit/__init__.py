@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from sessionstore.audit.events import EVENTS, Event
 from sessionstore.audit.log import AuditLog
+from sessionstore.audit.shelf import DIRECTORY
 
-__all__ = ["EVENTS", "AuditLog", "Event"]
+__all__ = ["DIRECTORY", "EVENTS", "AuditLog", "Event"]

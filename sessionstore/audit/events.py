@@ -97,11 +97,12 @@ def spelled_bytes(text: str) -> int:
 
 def _start(text: str, size_bytes: int) -> str:
     # No more characters than bytes are needed, so a text of any length costs the same.
-    for at, char in enumerate(text[:size_bytes]):
-        size_bytes -= spelled_bytes(char)
-        if size_bytes < 0:
+    left_bytes, text = size_bytes, text[:size_bytes]
+    for at, char in enumerate(text):
+        left_bytes -= spelled_bytes(char)
+        if left_bytes < 0:
             return text[:at]
-    return text[:size_bytes]
+    return text
 
 
 EVENTS: dict[str, Event] = {

@@ -112,7 +112,8 @@ class Lines:
 
 def split(data: bytes) -> list[GoodLine]:
     """The lines of a file that was verified by its digest: their keys may be gone, and are not needed."""
-    found, start = [], 0
+    found: list[GoodLine] = []
+    start = 0
     while (end := data.find(b"\n", start) + 1) > 0:
         found.append(GoodLine(len(found) + 1, start, end))
         start = end

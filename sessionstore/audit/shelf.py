@@ -12,7 +12,8 @@ import re
 from sessionstore.errors import AlreadyExistsError, StoreUnavailableError
 from sessionstore.fs import Directory, File
 
-NAME = "audit"
+# In the state directory.
+DIRECTORY = "audit"
 LOCK = "audit"
 MAX_ASIDE_BYTES = 64 * 1024
 # How much behind a row's end is looked at; what a dead writer leaves there is a line or a few.
@@ -54,7 +55,7 @@ class Shelf:
             UnsafeFileError: It is a link, another user's, or open to others.
             StoreUnavailableError: The kernel refused.
         """
-        known, status = self._directory, self._state.stat(NAME)
+        known, status = self._directory, self._state.stat(DIRECTORY)
         if known is not None and status is not None and known.identity == (status.st_dev, status.st_ino):
             return known
         if known is not None:
@@ -63,14 +64,14 @@ class Shelf:
             self._directory = None
         if status is None and not (make and self._make):
             return None
-        self._directory = self._state.sub(NAME, create=make and self._make, strict=True)
+        self._directory = self._state.sub(DIRECTORY, create=make and self._make, strict=True)
         return self._directory
 
     def made(self) -> Directory:
         """The directory, made if it is missing. Errors as `directory`."""
         directory = self.directory(make=True)
         if directory is None:
-            raise StoreUnavailableError(reason=f"{NAME}: no such directory", outcome="not_written")
+            raise StoreUnavailableError(reason=f"{DIRECTORY}: no such directory", outcome="not_written")
         return directory
 
     def open(self, number: int, *, writable: bool = False) -> File | None:

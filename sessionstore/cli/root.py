@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "import": "sessionstore.cli.imports",
     "verify": "sessionstore.cli.verify",
     "inspect": "sessionstore.cli.inspect",
+    "audit": "sessionstore.cli.audit",
     "config": "sessionstore.cli.config",
     "doctor": "sessionstore.cli.doctor",
     "demo": "sessionstore.cli.demo",
