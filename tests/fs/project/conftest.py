@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sessionstore.errors import ProjectPathError
-from sessionstore.fs.project import pin
+from sessionstore.fs.project import ProjectRoot, capture, pin
 from sessionstore.fs.syscalls import Kernel, Openat2State
 from sessionstore.model.records import ProjectRecord
 
@@ -155,3 +155,18 @@ def refused() -> Callable[..., ProjectPathError]:
         return caught.value
 
     return refuse
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """An ordinary project, two levels below what the test may change."""
+    made = tmp_path.resolve() / "a" / "p"
+    made.mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
+def root(place: Path, kernel: Kernel) -> Iterator[ProjectRoot]:
+    """It, saved and held open, with each way of looking at it."""
+    with pin(capture(place), kernel=kernel) as held:
+        yield held
