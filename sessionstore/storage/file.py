@@ -52,10 +52,12 @@ class FileLog:
         """The stamp now, from the descriptor."""
         return _stamp(self._file.stat())
 
-    def is_current(self) -> bool:
-        """Whether the name still leads to this file: not removed, not replaced, not exchanged."""
+    def current_stamp(self) -> Stamp | None:
+        """The stamp, if the name still leads to this file: not removed, not replaced, no second name."""
         status = self._directory.stat(self._name)
-        return status is not None and (status.st_dev, status.st_ino) == self._identity and status.st_nlink > 0
+        if status is None or (status.st_dev, status.st_ino) != self._identity or status.st_nlink != 1:
+            return None
+        return _stamp(status)
 
     def read(self, start: int, size: int) -> bytes:
         """Up to `size` bytes from `start`, fewer only at the end."""

@@ -58,9 +58,10 @@ class MemoryLog:
         """The stamp now."""
         return self._opened().stamp()
 
-    def is_current(self) -> bool:
-        """Whether the name still leads to this log."""
-        return self._backend._logs.get(self._name) is self._opened()
+    def current_stamp(self) -> Stamp | None:
+        """The stamp, if the name still leads to this log."""
+        held = self._opened()
+        return held.stamp() if self._backend._logs.get(self._name) is held else None
 
     def read(self, start: int, size: int) -> bytes:
         """Up to `size` bytes from `start`, fewer only at the end."""

@@ -63,8 +63,8 @@ class Log(Protocol):
         """The stamp now, from the opened log."""
         ...
 
-    def is_current(self) -> bool:
-        """Whether the name it was opened under still leads to this log."""
+    def current_stamp(self) -> Stamp | None:
+        """`stamp`, if the name it was opened under still leads to this log and is its only one; None otherwise."""
         ...
 
     def read(self, start: int, size: int) -> bytes:

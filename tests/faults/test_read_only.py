@@ -27,7 +27,7 @@ class TestReadOnlyDisk:
                 directory, lambda: directory.sub("kept", create=True), locks, FileRuns(directory, directory)
             )
             log = backend.open("a")
-            assert log is not None and log.read(0, 9) == b"old" and log.is_current()
+            assert log is not None and log.read(0, 9) == b"old" and log.current_stamp()
             log.close()
             assert {name for name, stamp in backend.scan() if stamp} == {"a", "known.write"}
             changes: tuple[Callable[[], object], ...] = (
