@@ -1,9 +1,11 @@
-"""What an attacker works on: a store of its own, and one sealed session whose file they may write as they like."""
+"""What an attacker works on: a store of its own, one sealed session whose file they may write as they like, and the
+directory of a project that they may exchange for another one."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +20,10 @@ from sessionstore.errors import VerificationError
 from sessionstore.model import LoadWarning
 
 Child = Callable[..., list[Any]]
+
+# What stands in the project's place, before and after: a link to the attacker's directory or that directory itself,
+# under the name of the project or of a directory above it.
+SHAPES = ("link", "directory", "link_above", "directory_above")
 
 
 class Victim:
@@ -152,3 +158,49 @@ def shared_root() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="attacks-") as made:
         Path(made).chmod(0o755)
         yield Path(made) / "store"
+
+
+class Place:
+    """A project, and beside it what an attacker puts in its place. Both hold the same names, with other content.
+
+    Attributes:
+        root: The directory of all of it.
+        project: What is saved; the file `marker` in it says "genuine".
+        other: The attacker's; `marker` says "attacker".
+        here, there: The two names that are exchanged.
+    """
+
+    def __init__(self, root: Path, shape: str) -> None:
+        self.root = root
+        self.project, self.other = root / "up" / "project", root / "other" / "project"
+        for directory, content in ((self.project, "genuine"), (self.other, "attacker")):
+            directory.mkdir(parents=True)
+            (directory / "marker").write_text(content)
+        above = shape.endswith("_above")
+        self.here = self.project.parent if above else self.project
+        self.there = self.other.parent if above else self.other
+        if shape.startswith("link"):
+            target, self.there = self.there, root / "link"
+            self.there.symlink_to(target)
+
+
+@pytest.fixture(params=SHAPES)
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """A project and the attacker's, once in every shape. Not in pytest's own directories, which lie deep."""
+    with tempfile.TemporaryDirectory(prefix="exchanged-") as made:
+        yield Place(Path(made).resolve(), request.param)
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled `exchange.c`."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None or sys.platform != "linux":
+        pytest.skip("needs a C compiler and Linux to come between two calls")
+    built = tmp_path_factory.mktemp("shim") / "exchange.so"
+    source = Path(__file__).with_name("exchange.c")
+    command = [compiler, "-O1", "-shared", "-fPIC", "-o", built, source, "-ldl"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"the C compiler refused: {done.stderr[:200]}")
+    return built
