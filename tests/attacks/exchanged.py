@@ -26,7 +26,7 @@ import msgspec
 
 from sessionstore import open_store
 from sessionstore.errors import ProjectPathError, SessionStoreError
-import sessionstore.fs.project as _p; pin = getattr(_p,"pin",None); ProjectRoot = None
+from sessionstore.fs.project import ProjectRoot, pin
 from sessionstore.fs.resolve import open_nofollow
 from sessionstore.fs.syscalls import KERNEL
 from sessionstore.fs.verdicts import refused
@@ -72,11 +72,17 @@ def read_at(name: str | bytes, tell: Tell, how: str, dir_fd: int | None = None) 
 
 
 def start_in(cwd: str | bytes, tell: Tell, how: str) -> None:
-    done = subprocess.run([CAT, MARKER], cwd=cwd, capture_output=True, text=True)
-    tell(how, done.stdout if done.returncode == 0 else f"status {done.returncode}: {done.stderr}")
+    done = subprocess.run([CAT, MARKER], cwd=cwd, stdout=subprocess.PIPE, text=True)
+    tell(how, done.stdout or f"status {done.returncode}")
 
 
 def use(root: ProjectRoot, tell: Tell) -> None:
+    look(root, tell)
+    done = root.run([CAT, MARKER], stdout=subprocess.PIPE, text=True)
+    tell("run", done.stdout or f"status {done.returncode}")
+
+
+def look(root: ProjectRoot, tell: Tell) -> None:
     fd = root.open(MARKER, os.O_RDONLY)
     try:
         tell("open", os.read(fd, 100).decode())
@@ -84,8 +90,6 @@ def use(root: ProjectRoot, tell: Tell) -> None:
         os.close(fd)
     read_at(MARKER, tell, "dir_fd", root.dir_fd)
     read_at(f"{root.cwd}/{MARKER}", tell, "cwd")
-    done = root.run([CAT, MARKER], capture_output=True, text=True)
-    tell("run", done.stdout if done.returncode == 0 else f"status {done.returncode}: {done.stderr}")
 
 
 def use_text(tell: Tell) -> None:
@@ -100,7 +104,7 @@ def pinned(tell: Tell) -> None:
     with pin(record) as root:
         use(root, tell)
         root.check()
-        use(root, tell)
+        look(root, tell)
 
 
 # The ways that must lose.

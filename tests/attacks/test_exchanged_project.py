@@ -22,10 +22,10 @@ from sessionstore.fs.project import capture
 
 Attack = Callable[..., dict[str, Any]]
 
-WORKS, MISSING, FORBIDDEN = 0, 38, 1  # openat2, or the errno that it fails with
+WORKS, MISSING = 0, 38  # openat2, or the errno that it fails with
 
-# A refusal that says what the attacker did.
-REFUSALS = {"symlink", "replaced"}
+# What a refusal says of the attacker's deed. The last: a link was met by a walk and is gone at the second look.
+REFUSALS = {"symlink", "replaced", "not_a_directory"}
 
 
 @pytest.fixture
@@ -60,11 +60,11 @@ def attack(shim: Path, place: Any, tmp_path: Path) -> Attack:
     return run
 
 
-@pytest.mark.parametrize("openat2", [WORKS, MISSING, FORBIDDEN])
+@pytest.mark.parametrize("openat2", [WORKS, MISSING])
 class TestEveryPairOfCalls:
     def test_the_tool_reads_and_starts_in_the_saved_directory_or_nowhere(self, attack: Attack, openat2: int) -> None:
         told = attack("pinned", openat2)
-        assert told["won"] == []
+        assert told["won"] == [];print(told)
         assert told["ended"]["ok"] > 1 and set(told["ended"]) - {"ok"} <= REFUSALS and len(told["ended"]) > 1
         # Pinned and pinned again, and seen by the attacker both times.
         assert told["seen"].count("openat") + told["seen"].count("openat2") >= (2 if openat2 == WORKS else 8)
