@@ -1,5 +1,5 @@
-/* An attacker who acts between two calls: counts the calls of a process by which it can come to a directory, exchanges
- * two names before one of them, and back before a later one.
+/* An attacker who acts between two calls: counts the calls of a process by which it can come to a directory, and
+ * exchanges two names before some of them.
  *
  * Preloaded into the victim, which steers it through ctypes. What it counts and does is kept in a file that the victim
  * and every process it starts have mapped (EXCHANGE_STATE), so that a call of the tool counts like one of the victim.
@@ -29,7 +29,7 @@
 #define EXCHANGE 2
 
 struct state {
-    long armed, calls, away, back;
+    long armed, calls, away, back, glimpses;
     long exchanged;  /* whether the names are the other way round now */
     long failed;     /* the errno of an exchange that the system refused */
     long no_openat2; /* the errno that openat2 fails with, 0 if it works: an older kernel, or a sandbox */
@@ -60,13 +60,16 @@ static void exchange(void) {
     else state->exchanged = !state->exchanged;
 }
 
-/* From now on: exchange `here` and `there`, two names in `place`, before call `away` and again before call `back`. */
-void exchange_arm(const char *here, const char *there, const char *place, long away, long back, long no_openat2) {
+/* From now on: exchange `here` and `there`, two names in `place`, before call `away` and again before call `back`. With
+ * `glimpses` the other way round: they stand as they should during these two calls alone. */
+void exchange_arm(const char *here, const char *there, const char *place, long away, long back, long glimpses,
+                  long no_openat2) {
     strncpy(state->here, here, sizeof state->here - 1);
     strncpy(state->there, there, sizeof state->there - 1);
     strncpy(state->place, place, sizeof state->place - 1);
     state->away = away;
     state->back = back;
+    state->glimpses = glimpses;
     state->no_openat2 = no_openat2;
     state->calls = state->failed = state->seen_bytes = 0;
     state->seen[0] = 0;
@@ -125,7 +128,10 @@ static int touches(int dir_fd, const char *path) {
 static void count(const char *call) {
     int kept = errno;
     long number = __atomic_add_fetch(&state->calls, 1, __ATOMIC_SEQ_CST);
-    if (number == state->away || number == state->back) exchange();
+    long later = state->back ? state->back : LONG_MAX;
+    long wanted = state->glimpses ? number != state->away && number != later
+                                  : state->away && state->away <= number && number < later;
+    if (state->exchanged != wanted) exchange();
     size_t size = strlen(call);
     if (state->seen_bytes + size + 2 < sizeof state->seen) {
         char *end = state->seen + state->seen_bytes;

@@ -1,8 +1,10 @@
 """A process that resumes again and again, with the attacker of `exchange.c` in it; a program, not a test.
 
 For every `away` and every later `back`, also none, it resumes once: the attacker exchanges two names before call `away`
-and exchanges them back before call `back`. It goes on until there is no call left to come before, so that calls which
-only a refusal makes are met too. Told at the end, as JSON: how resumes ended, how often the attacker won, what was odd.
+and exchanges them back before call `back`. With `glimpses` the names are exchanged all the time but during these two
+calls. It goes on until there is no call left to come before, so that calls which only a refusal makes are met too. Told
+at the end, as JSON: the calls of a resume that nobody attacks, how each attack ended, the ones that were won, and what
+was odd.
 
 Rules:
 - The attacker has won when the tool read the attacker's file, or ran where that file is.
@@ -18,7 +20,6 @@ import json
 import os
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -41,7 +42,7 @@ Resume = Callable[[Tell], None]
 job = json.loads(sys.argv[1])
 record = msgspec.json.decode(base64.b64decode(job["record"]), type=ProjectRecord)
 shim = ctypes.CDLL(None)
-shim.exchange_arm.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_long] * 3
+shim.exchange_arm.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_long] * 4
 shim.exchange_disarm.restype = ctypes.c_long
 shim.exchange_seen.restype = ctypes.c_char_p
 
@@ -160,16 +161,16 @@ WAYS: dict[str, Resume] = {
 
 
 def attack(way: Resume) -> dict[str, object]:
-    ended: Counter[str] = Counter()
+    ended: list[object] = []
     won: list[object] = []
     odd: list[object] = []
     seen: list[str] = []
 
-    def once(away: int, back: int) -> int:
+    def once(away: int, back: int, attacked: bool = True) -> int:
         told: list[tuple[str, str]] = []
         names = [job[name].encode() for name in ("here", "there", "place")]
         before = descriptors()
-        shim.exchange_arm(*names, away, back, job["no_openat2"])
+        shim.exchange_arm(*names, away, back, attacked and job["glimpses"], job["no_openat2"])
         try:
             way(lambda how, text: told.append((how, text)))
             end = "ok"
@@ -180,7 +181,7 @@ def attack(way: Resume) -> dict[str, object]:
         except (OSError, SessionStoreError) as exc:
             end = f"{type(exc).__name__}: {exc}"
         calls = int(shim.exchange_disarm())
-        ended[end] += 1
+        ended.append([away, back, end])
         seen[:] = shim.exchange_seen().decode().splitlines()
         wins = [how for how, text in told if text == ATTACKER]
         strange = [(how, text) for how, text in told if text not in (GENUINE, ATTACKER)]
@@ -191,8 +192,8 @@ def attack(way: Resume) -> dict[str, object]:
             odd.append([away, back, end, calls, strange, sorted(after.items() ^ before.items())])
         return calls
 
-    once(0, 0)  # finds things out that later ones remember
-    once(0, 0)
+    once(0, 0, False)  # finds things out that later ones remember
+    once(0, 0, False)
     calm, aways = list(seen), 0
     while once(aways + 1, 0) > aways:
         aways += 1

@@ -20,22 +20,31 @@ from sessionstore.errors import ProjectPathError
 from sessionstore.fs.project import capture, pin
 
 RESUMES = 2_000
-STARTS = 100  # of these, with a program started: that takes far longer
+STARTS_EVERY = 20  # starting a program takes far longer than all the rest
+REFUSALS = {"symlink", "replaced", "not_a_directory"}
 
-# Ends when its input does, so that it cannot outlive the test; an even number of exchanges leaves the names as they were.
+# Ends when its input does, so that it cannot outlive the test. An even number of exchanges leaves the names as they were.
+# The pace changes all the time, from as fast as can be to about as slow as one resume, so that it fits every gap.
 RACER = """
-import ctypes, os, select, sys
-exchange = ctypes.CDLL(None, use_errno=True).renameat2
+import ctypes, os, random, select, sys
+library = ctypes.CDLL(None, use_errno=True)
 here, there = map(os.fsencode, sys.argv[1:])
-if exchange(-100, here, -100, there, 2) or exchange(-100, here, -100, there, 2):
-    sys.exit(os.strerror(ctypes.get_errno()))
+def exchange():
+    if library.renameat2(-100, here, -100, there, 2):
+        sys.exit(os.strerror(ctypes.get_errno()))
+dice = random.Random(20261121)
+paces = [dice.choice((0, 1000, 2000)) for _ in range(1000)]
 print("ready", flush=True)
 rounds = 0
 while not select.select([0], [], [], 0)[0]:
-    for _ in range(100):
-        exchange(-100, here, -100, there, 2)
-        exchange(-100, here, -100, there, 2)
-    rounds += 100
+    for pace in paces[rounds % 1000:][:20]:
+        exchange()
+        for _ in range(pace): pass
+        os.sched_yield()
+        exchange()
+        for _ in range(pace): pass
+        os.sched_yield()
+    rounds += 20
 print(rounds)
 """
 
@@ -57,3 +66,59 @@ def race(place: Any) -> Callable[[], Any]:
             assert racer.returncode == 0 and int(told) > 0
 
     return racing
+
+
+def marker(fd: int) -> str:
+    with open(fd) as file:
+        return file.read()
+
+
+def turn(number: int, moment: int) -> None:
+    """Let the attacker run, in another combination of moments each time: on one core it would seldom get to."""
+    if number >> moment & 1:
+        os.sched_yield()
+
+
+class TestRace:
+    def test_two_thousand_resumes_read_and_start_in_the_saved_directory_or_nowhere(self, place: Any, race: Any) -> None:
+        record, ended, read = capture(place.project), Counter[str](), Counter[str]()
+        before = os.listdir("/proc/self/fd")
+        with race():
+            for number in range(RESUMES):
+                turn(number, 0)
+                try:
+                    with pin(record) as root:
+                        turn(number, 1)
+                        read[marker(root.open("marker"))] += 1
+                        read[marker(os.open("marker", os.O_RDONLY, dir_fd=root.dir_fd))] += 1
+                        if number % STARTS_EVERY == 0:
+                            read[root.run(["/bin/cat", "marker"], stdout=subprocess.PIPE, text=True).stdout] += 1
+                        turn(number, 2)
+                        root.check()
+                        turn(number, 3)
+                        read[marker(os.open(f"{root.cwd}/marker", os.O_RDONLY))] += 1
+                    ended["ok"] += 1
+                except ProjectPathError as exc:
+                    ended[exc.verdict] += 1
+        assert set(read) == {"genuine"}
+        assert set(ended) - {"ok"} <= REFUSALS and len(ended) > 1 < ended["ok"]
+        assert os.listdir("/proc/self/fd") == before
+        with pin(record) as root:
+            root.check()
+
+    def test_the_same_race_beats_a_pinned_directory_of_which_the_tool_gets_the_text(
+        self, place: Any, race: Any
+    ) -> None:
+        record, read = capture(place.project), Counter[str]()
+        with race():
+            for number in range(RESUMES):
+                turn(number, 0)
+                try:
+                    with pin(record) as root:
+                        turn(number, 1)
+                        read[marker(os.open(record.path + b"/marker", os.O_RDONLY))] += 1
+                        turn(number, 2)
+                        root.check()
+                except ProjectPathError:
+                    continue
+        assert read["attacker"] > 0
