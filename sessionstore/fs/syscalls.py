@@ -43,7 +43,8 @@ _EMPTY_PATH = ctypes.c_int(AT_EMPTY_PATH)
 _ANY_KIND, _IDENTIFYING = _EMPTY_PATH, ctypes.c_int(AT_EMPTY_PATH | AT_HANDLE_FID)
 _WANTED = ctypes.c_uint(_STATX_BTIME | _STATX_MNT_ID)
 _HANDLE_HEAD = struct.Struct("=Ii")
-_HandleBuffer = ctypes.c_char * (_MOUNT_ID_AT + ctypes.sizeof(ctypes.c_int))
+_MOUNT_ID = struct.Struct("=i")
+_HandleBuffer = ctypes.c_char * (_MOUNT_ID_AT + _MOUNT_ID.size)
 _StatxBuffer = ctypes.c_char * _STATX_BYTES
 _STATX_MASK, _STATX_TIME, _STATX_ID = struct.Struct("=I"), struct.Struct("=qI"), struct.Struct("=Q")
 _STATFS_TYPE = "@I" if sys.platform == "linux" and os.uname().machine == "s390x" else "@l"  # its first member
@@ -142,7 +143,16 @@ class Kernel:
         Raises:
             OSError: The file system failed.
         """
-        return self._handle(fd, _ANY_KIND) or self._handle(fd, _IDENTIFYING)
+        return self.handle_on_mount(fd)[0]
+
+    def handle_on_mount(self, fd: int) -> tuple[FileHandle | None, int | None]:
+        """What `handle` gives, and the id of the mount, each None where there is none. One call where there is both.
+
+        Raises:
+            OSError: The file system failed.
+        """
+        found = self._handle(fd, _ANY_KIND) or self._handle(fd, _IDENTIFYING)
+        return found or (None, self.statx(fd).mount_id)
 
     def identifying_handle(self, fd: int) -> FileHandle | None:
         """The file handle that only identifies (AT_HANDLE_FID), also where there is one that could be opened again.
@@ -150,7 +160,8 @@ class Kernel:
         Raises:
             OSError: The file system failed.
         """
-        return self._handle(fd, _IDENTIFYING)
+        found = self._handle(fd, _IDENTIFYING)
+        return found[0] if found else None
 
     def statx(self, fd: int) -> Statx:
         """Birth time and mount id of an open file, each None where there is none.
@@ -192,14 +203,14 @@ class Kernel:
                 raise
         return "available"
 
-    def _handle(self, fd: int, flags: ctypes.c_int) -> FileHandle | None:
+    def _handle(self, fd: int, flags: ctypes.c_int) -> tuple[FileHandle, int] | None:
         buffer = _HandleBuffer()
         _HANDLE_HEAD.pack_into(buffer, 0, _MAX_HANDLE_BYTES, 0)
         mount_id = ctypes.byref(buffer, _MOUNT_ID_AT)
         if not _answers(self._name_to_handle_at, "name_to_handle_at", fd, _THE_FD_ITSELF, buffer, mount_id, flags):
             return None
         size_bytes, kind = _HANDLE_HEAD.unpack_from(buffer)
-        return FileHandle(kind, buffer.raw[8 : 8 + size_bytes])
+        return FileHandle(kind, buffer.raw[8 : 8 + size_bytes]), _MOUNT_ID.unpack_from(buffer, _MOUNT_ID_AT)[0]
 
 
 class closing_fd:

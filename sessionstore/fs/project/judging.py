@@ -79,9 +79,9 @@ def judge(kernel: Kernel, fd: int, record: ProjectRecord, *, strict: bool) -> Ju
     status = os.fstat(fd)
     if status.st_nlink == 0:
         raise refused(record.path, "missing", "the directory was deleted and is only held open")
-    born_ns, mount_id = kernel.statx(fd)
-    identity = Identity(status.st_ino, status.st_dev, mount_id, kernel.handle(fd))
-    warnings = _recognise(kernel, fd, identity, born_ns, record)
+    handle, mount_id = kernel.handle_on_mount(fd)
+    identity = Identity(status.st_ino, status.st_dev, mount_id, handle)
+    warnings = _recognise(kernel, fd, identity, record)
     uid, mode = status.st_uid, status.st_mode
     if uid != record.owner_uid:
         raise refused(record.path, "owner_changed", f"it belonged to user {record.owner_uid} and now to user {uid}")
@@ -135,18 +135,16 @@ def loose_ancestor(
     It belongs to a stranger, or others may write to it and it is not sticky. A group with the number of the owner
     counts as the owner's own, which many systems give everybody, unless `strict`. What cannot be looked at counts too.
     """
-    names = resolve.components(record.path)
+    levels = record.path.count(b"/") if record.path != b"/" else 0
     known = owners | {record.owner_uid} if FOREIGN_OWNER in record.trust else owners
-    level, why = _first_loose(kernel, fd, len(names), known, strict)
+    level, why = _first_loose(kernel, fd, levels, known, strict)
     if not why:
         return None
-    shown = b"/" + b"/".join(names[: len(names) - level])
+    shown = record.path.rsplit(b"/", level)[0] or b"/"
     return f"{shown.decode('utf-8', 'backslashreplace')}: {why}"
 
 
-def _recognise(
-    kernel: Kernel, fd: int, found: Identity, born_ns: int | None, record: ProjectRecord
-) -> tuple[LoadWarning, ...]:
+def _recognise(kernel: Kernel, fd: int, found: Identity, record: ProjectRecord) -> tuple[LoadWarning, ...]:
     if found.inode != record.inode:
         raise _replaced(record, "its inode number is another")
     moved = () if found.device == record.device else (DEVICE_CHANGED,)
@@ -163,7 +161,8 @@ def _recognise(
             raise _replaced(record, "its file handle is another")
         other_kind = True
     # overlayfs tells the birth time of the lower directory until somebody writes, then that of the copy.
-    if record.birth_time_ns is not None and born_ns is not None and record.fs_type != OVERLAYFS_SUPER_MAGIC:
+    born_ns = None if record.fs_type == OVERLAYFS_SUPER_MAGIC else kernel.statx(fd).birth_time_ns
+    if record.birth_time_ns is not None and born_ns is not None:
         if record.birth_time_ns == born_ns:
             return moved
         raise _replaced(record, "it was made at another time")
