@@ -34,7 +34,7 @@ struct state {
     long failed;     /* the errno of an exchange that the system refused */
     long no_openat2; /* the errno that openat2 fails with, 0 if it works: an older kernel, or a sandbox */
     char here[1024], there[1024], place[1024];
-    char seen[1 << 16]; /* the name of each call that counted, a line each */
+    char seen[1 << 16]; /* each call that counted and its path, a line each */
     long seen_bytes;
 };
 
@@ -125,31 +125,35 @@ static int touches(int dir_fd, const char *path) {
     return leads_to(path, state->place) || leads_to(state->place, path);
 }
 
-static void count(const char *call) {
+static void note(const char *text) {
+    size_t size = strlen(text);
+    if (state->seen_bytes + size >= sizeof state->seen) return;
+    memcpy(state->seen + state->seen_bytes, text, size + 1);
+    state->seen_bytes += size;
+}
+
+static void count(const char *call, const char *path) {
     int kept = errno;
     long number = __atomic_add_fetch(&state->calls, 1, __ATOMIC_SEQ_CST);
     long later = state->back ? state->back : LONG_MAX;
     long wanted = state->glimpses ? number != state->away && number != later
                                   : state->away && state->away <= number && number < later;
     if (state->exchanged != wanted) exchange();
-    size_t size = strlen(call);
-    if (state->seen_bytes + size + 2 < sizeof state->seen) {
-        char *end = state->seen + state->seen_bytes;
-        memcpy(end, call, size);
-        memcpy(end + size, "\n", 2);
-        state->seen_bytes += size + 1;
-    }
+    note(call);
+    note(" ");
+    note(path);
+    note("\n");
     errno = kept;
 }
 
 static void before(const char *call, int dir_fd, const char *path) {
     if (!state || !state->armed || !path) return;
     int kept = errno;
-    if (touches(dir_fd, path)) count(call);
+    if (touches(dir_fd, path)) count(call, path);
     errno = kept;
 }
 
-static void always(const char *call) { if (state && state->armed) count(call); }
+static void always(const char *call) { if (state && state->armed) count(call, ""); }
 
 long syscall(long number, ...) {
     long a[6];

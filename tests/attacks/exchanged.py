@@ -25,12 +25,10 @@ from contextlib import suppress
 
 import msgspec
 
-from sessionstore import open_store
 from sessionstore.errors import ProjectPathError, SessionStoreError
 from sessionstore.fs.project import ProjectRoot, pin
 from sessionstore.fs.resolve import open_nofollow
 from sessionstore.fs.syscalls import KERNEL
-from sessionstore.fs.verdicts import refused
 from sessionstore.model.records import ProjectRecord
 
 GENUINE, ATTACKER, MARKER = "genuine", "attacker", "marker"

@@ -1,7 +1,7 @@
 """The project exchanged for something else before one call of a resume, and back before a later one: every such pair.
 
-The attacker (`exchange.c`, compiled here) sits in the victim (`exchanged.py`) and misses no call, so there is no luck in
-it. How strong it is, the controls show: ways of resuming that look safe, each of which it beats.
+The attacker (`exchange.c`, compiled here) sits in the victim (`exchanged.py`) and misses no call, so no luck is needed.
+How strong it is, the controls show: ways of resuming that look safe, each of which it beats.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +65,11 @@ def attack(shim: Path, place: Any, tmp_path: Path) -> Attack:
 
 
 class TestEveryPairOfCalls:
-    def test_what_was_exchanged_while_its_name_was_opened_is_refused_and_nothing_else_is(self, attack: Attack) -> None:
+    def test_what_was_exchanged_while_its_name_was_opened_is_refused_and_nothing_else_is(
+        self, attack: Attack, place: Any
+    ) -> None:
         told = attack("pinned")
-        pinned, checked = opened_by_name(told["seen"])
+        pinned, checked = opened_by_name(place, told["seen"])
         for away, back, end in told["ended"]:
             met = any(0 < away <= number and not 0 < back <= number for number in (pinned, checked))
             assert (end in REFUSALS) == met and (end == "ok") != met, (away, back, end)
@@ -80,11 +81,13 @@ class TestEveryPairOfCalls:
         told = attack("pinned", MISSING)
         ends = {end for _, _, end in told["ended"]}
         assert told["won"] == [] and "ok" in ends and ends & REFUSALS == ends - {"ok"} != set()
-        assert "openat2" not in told["seen"] and told["seen"].count("openat") >= 8
+        assert sum(call.startswith("openat ") for call in told["seen"]) >= 8
 
-    def test_standing_as_saved_during_two_calls_alone_helps_only_if_these_open_the_name(self, attack: Attack) -> None:
+    def test_standing_as_saved_during_two_calls_alone_helps_only_if_these_open_the_name(
+        self, attack: Attack, place: Any
+    ) -> None:
         told = attack("pinned", glimpses=True)
-        assert [pair for *pair, end in told["ended"][2:] if end == "ok"] == [opened_by_name(told["seen"])]
+        assert [pair for *pair, end in told["ended"][2:] if end == "ok"] == [opened_by_name(place, told["seen"])]
         assert told["won"] == []
 
 
@@ -105,9 +108,9 @@ class TestControls:
         assert unnoticed(attack("text_handed_over", MISSING))
 
 
-def opened_by_name(seen: list[str]) -> list[int]:
-    """Which calls of a resume with openat2 open the recorded name: each is followed by questions about what it found."""
-    return [number for number, pair in enumerate(pairwise(seen), 1) if pair == ("openat2", "statx")]
+def opened_by_name(place: Any, seen: list[str]) -> list[int]:
+    """Which calls of a resume with openat2 open the recorded name, by their numbers."""
+    return [number for number, call in enumerate(seen, 1) if call == f"openat2 {str(place.project)[1:]}"]
 
 
 def unnoticed(told: dict[str, Any]) -> list[Any]:

@@ -23,7 +23,7 @@ RESUMES = 2_000
 STARTS_EVERY = 20  # starting a program takes far longer than all the rest
 REFUSALS = {"symlink", "replaced", "not_a_directory"}
 
-# Ends when its input does, so that it cannot outlive the test. An even number of exchanges leaves the names as they were.
+# Ends when its input does, so it cannot outlive the test; an even number of exchanges leaves the names as they were.
 # The pace changes all the time, from as fast as can be to about as slow as one resume, so that it fits every gap.
 RACER = """
 import ctypes, os, random, select, sys
