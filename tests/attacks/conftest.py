@@ -3,6 +3,7 @@ directory of a project that they may exchange for another one."""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -13,10 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from sessionstore import Session, SessionStore, open_store
 from sessionstore.errors import VerificationError
+from sessionstore.fs.project import capture
 from sessionstore.model import LoadWarning
 
 Child = Callable[..., list[Any]]
@@ -204,3 +207,38 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if done.returncode != 0:
         pytest.skip(f"the C compiler refused: {done.stderr[:200]}")
     return built
+
+
+@pytest.fixture
+def attack(shim: Path, place: Place, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Attacks a way of resuming before every pair of its calls; what came of it, as `exchanged.py` tells."""
+
+    def run(way: str, *, glimpses: bool = False, no_openat2: int = 0, **more: object) -> dict[str, Any]:
+        state = tmp_path / "state"
+        state.write_bytes(bytes(1 << 17))
+        job = {
+            "way": way,
+            "record": base64.b64encode(msgspec.json.encode(capture(place.project))).decode(),
+            "here": str(place.here),
+            "there": str(place.there),
+            "place": str(place.root),
+            "glimpses": glimpses,
+            "no_openat2": no_openat2,
+            **more,
+        }
+        done = subprocess.run(
+            [sys.executable, "-P", Path(__file__).with_name("exchanged.py"), json.dumps(job)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            cwd="/",
+            env={**os.environ, "LD_PRELOAD": str(shim), "EXCHANGE_STATE": str(state)},
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        told: dict[str, Any] = json.loads(done.stdout)
+        assert told["odd"] == []
+        assert told["seen"] and (glimpses or told["aways"] >= len(told["seen"]))
+        assert told["ended"][0] == [0, 0, "ok"] and (place.project / "marker").read_text() == "genuine"
+        return told
+
+    return run
