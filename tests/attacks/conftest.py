@@ -4,6 +4,7 @@ directory of a project that they may exchange for another one."""
 from __future__ import annotations
 
 import base64
+import ctypes
 import json
 import os
 import shutil
@@ -186,12 +187,24 @@ class Place:
             target, self.there = self.there, root / "link"
             self.there.symlink_to(target)
 
+    def exchange(self) -> None:
+        """Do once what the attackers do."""
+        try:
+            call = ctypes.CDLL(None, use_errno=True).renameat2
+        except AttributeError:
+            pytest.skip("this C library cannot exchange two names")
+        if call(-100, os.fsencode(self.here), -100, os.fsencode(self.there), 2):
+            pytest.skip(f"two names cannot be exchanged here: {os.strerror(ctypes.get_errno())}")
+
 
 @pytest.fixture(params=SHAPES)
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     """A project and the attacker's, once in every shape. Not in pytest's own directories, which lie deep."""
     with tempfile.TemporaryDirectory(prefix="exchanged-") as made:
-        yield Place(Path(made).resolve(), request.param)
+        found = Place(Path(made).resolve(), request.param)
+        found.exchange()
+        found.exchange()
+        yield found
 
 
 @pytest.fixture(scope="session")
