@@ -1,9 +1,13 @@
-"""What an attacker works on: a store of its own, and one sealed session whose file they may write as they like."""
+"""What an attacker works on: a store of its own, one sealed session whose file they may write as they like, and the
+directory of a project that they may exchange for another one."""
 
 from __future__ import annotations
 
+import base64
+import ctypes
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,13 +15,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from sessionstore import Session, SessionStore, open_store
 from sessionstore.errors import VerificationError
+from sessionstore.fs.project import capture
 from sessionstore.model import LoadWarning
 
 Child = Callable[..., list[Any]]
+
+# What stands in the project's place, before and after: a link to the attacker's directory or that directory itself,
+# under the name of the project or of a directory above it.
+SHAPES = ("link", "directory", "link_above", "directory_above")
 
 
 class Victim:
@@ -152,3 +162,96 @@ def shared_root() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="attacks-") as made:
         Path(made).chmod(0o755)
         yield Path(made) / "store"
+
+
+class Place:
+    """A project, and beside it what an attacker puts in its place. Both hold the same names, with other content.
+
+    Attributes:
+        root: The directory of all of it.
+        project: What is saved; the file `marker` in it says "genuine".
+        other: The attacker's; `marker` says "attacker".
+        here, there: The two names that are exchanged.
+    """
+
+    def __init__(self, root: Path, shape: str) -> None:
+        self.root = root
+        self.project, self.other = root / "up" / "project", root / "other" / "project"
+        for directory, content in ((self.project, "genuine"), (self.other, "attacker")):
+            directory.mkdir(parents=True)
+            (directory / "marker").write_text(content)
+        above = shape.endswith("_above")
+        self.here = self.project.parent if above else self.project
+        self.there = self.other.parent if above else self.other
+        if shape.startswith("link"):
+            target, self.there = self.there, root / "link"
+            self.there.symlink_to(target)
+
+    def exchange(self) -> None:
+        """Do once what the attackers do."""
+        try:
+            call = ctypes.CDLL(None, use_errno=True).renameat2
+        except AttributeError:
+            pytest.skip("this C library cannot exchange two names")
+        if call(-100, os.fsencode(self.here), -100, os.fsencode(self.there), 2):
+            pytest.skip(f"two names cannot be exchanged here: {os.strerror(ctypes.get_errno())}")
+
+
+@pytest.fixture(params=SHAPES)
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """A project and the attacker's, once in every shape. Not in pytest's own directories, which lie deep."""
+    with tempfile.TemporaryDirectory(prefix="exchanged-") as made:
+        found = Place(Path(made).resolve(), request.param)
+        found.exchange()
+        found.exchange()
+        yield found
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled `exchange.c`."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None or sys.platform != "linux":
+        pytest.skip("needs a C compiler and Linux to come between two calls")
+    built = tmp_path_factory.mktemp("shim") / "exchange.so"
+    source = Path(__file__).with_name("exchange.c")
+    command = [compiler, "-O1", "-shared", "-fPIC", "-o", built, source, "-ldl"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"the C compiler refused: {done.stderr[:200]}")
+    return built
+
+
+@pytest.fixture
+def attack(shim: Path, place: Place, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Attacks a way of resuming before every pair of its calls; what came of it, as `exchanged.py` tells."""
+
+    def run(way: str, *, glimpses: bool = False, no_openat2: int = 0, **more: object) -> dict[str, Any]:
+        state = tmp_path / "state"
+        state.write_bytes(bytes(1 << 17))
+        job = {
+            "way": way,
+            "record": base64.b64encode(msgspec.json.encode(capture(place.project))).decode(),
+            "here": str(place.here),
+            "there": str(place.there),
+            "place": str(place.root),
+            "glimpses": glimpses,
+            "no_openat2": no_openat2,
+            **more,
+        }
+        done = subprocess.run(
+            [sys.executable, "-P", Path(__file__).with_name("exchanged.py"), json.dumps(job)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            cwd="/",
+            env={**os.environ, "LD_PRELOAD": str(shim), "EXCHANGE_STATE": str(state)},
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        told: dict[str, Any] = json.loads(done.stdout)
+        assert told["odd"] == []
+        assert told["seen"] and (glimpses or told["aways"] >= len(told["seen"]))
+        assert told["ended"][0] == [0, 0, "ok"] and (place.project / "marker").read_text() == "genuine"
+        return told
+
+    return run
