@@ -144,7 +144,7 @@ class TestAChangedRow:
         with closing(sqlite3.connect(f"{state.path}/ledger.db")) as connection:
             row = connection.execute("SELECT store_id, key_id, payload, mac FROM attempts_clock").fetchone()
         tamper("INSERT INTO attempts VALUES (?, 'clock', 9, ?, ?, ?)", *row)
-        with pytest.raises(LedgerCorruptError), counted.attempts() as attempts:
+        with pytest.raises(LedgerCorruptError, match="changed outside"), counted.attempts() as attempts:
             attempts.entries("clock")
 
     def test_of_another_installation_is_refused(self, counted: Ledger, open_ledger: OpenLedger, tamper: Tamper) -> None:

@@ -6,6 +6,7 @@ import pickle
 import traceback
 from collections.abc import Callable
 from datetime import timedelta
+from typing import ClassVar
 
 import pytest
 from freezegun.api import FrozenDateTimeFactory
@@ -15,8 +16,6 @@ from sessionstore import SessionStore
 from sessionstore.config import Secret
 from sessionstore.errors import ConfigError, RateLimitError, SessionStoreError, StoreUnavailableError
 from sessionstore.ratelimit import RateLimiter
-from sessionstore.ratelimit.shared import SharedCounts
-from sessionstore.ratelimit.window import Rule, Window
 
 Make = Callable[..., RateLimiter]
 Refusal = Callable[..., RateLimitError]
@@ -47,6 +46,17 @@ class CuttingStorage(MemoryStorage):
     def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
         start, count = super().get_moving_window(key, limit, expiry)
         return int(start), count
+
+
+class WatchedStorage(MemoryStorage):
+    """Remembers under which names it was asked to count."""
+
+    STORAGE_SCHEME = ["watched"]  # noqa: RUF012 - as limits declares it
+    keys: ClassVar[list[str]] = []
+
+    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        self.keys.append(key)
+        return super().acquire_entry(key, limit, expiry, amount)
 
 
 class OvertakenStorage(MemoryStorage):
@@ -103,12 +113,11 @@ class TestShared:
         frozen.tick(wait_s)
         counted.hit("resume", ONE)
 
-    def test_stores_that_share_it_are_counted_apart(self, frozen: FrozenDateTimeFactory) -> None:
-        counts = SharedCounts(Secret("memory://"))
-        for store in ("a", "b"):
-            rules = [Rule("global", Window(1, 60), ("sessionstore", store, "resume", "global"))]
-            assert counts.attempt(rules) is None
-            assert counts.attempt(rules) is not None
+    def test_stores_that_share_it_are_counted_apart(self, shared: Make, opened: SessionStore) -> None:
+        WatchedStorage.keys.clear()
+        shared("watched://").hit("resume", ONE)
+        place = f"sessionstore/{opened.store_id}/resume"
+        assert WatchedStorage.keys == [f"{place}/session/{ONE}", f"{place}/global"]
 
     def test_one_that_is_overtaken_is_refused(
         self, shared: Make, refusal: Refusal, frozen: FrozenDateTimeFactory
