@@ -26,7 +26,7 @@ _HEAD = "SELECT key_id, payload, mac FROM audit WHERE store_id = ? AND file = 0"
 _FILES = "SELECT file, key_id, payload, mac FROM audit WHERE store_id = ? AND file <> 0 ORDER BY file"
 _PUT = "INSERT OR REPLACE INTO audit (store_id, file, key_id, payload, mac) VALUES (?, ?, ?, ?, ?)"
 _MOVE = "UPDATE audit SET key_id = ?, payload = ?, mac = ? WHERE store_id = ? AND file = 0 AND payload = ?"
-_CONTEXT = b"sessionstore/audit-row/2"
+_CONTEXT = b"sessionstore/auditrow/2"
 
 
 class AuditRows:
