@@ -20,7 +20,7 @@ import pytest
 
 from sessionstore import Session, SessionStore, open_store
 from sessionstore.errors import VerificationError
-from sessionstore.fs.project import capture
+from sessionstore.fs.project import capture, pinning_report
 from sessionstore.model import LoadWarning
 
 Child = Callable[..., list[Any]]
@@ -28,6 +28,9 @@ Child = Callable[..., list[Any]]
 # What stands in the project's place, before and after: a link to the attacker's directory or that directory itself,
 # under the name of the project or of a directory above it.
 SHAPES = ("link", "directory", "link_above", "directory_above")
+
+# What a refusal says of that. The last: a link was met by a walk and is gone at the second look.
+REFUSALS = {"symlink", "replaced", "not_a_directory"}
 
 
 class Victim:
@@ -172,7 +175,10 @@ class Place:
         project: What is saved; the file `marker` in it says "genuine".
         other: The attacker's; `marker` says "attacker".
         here, there: The two names that are exchanged.
+        refusals: The verdicts that fit.
     """
+
+    refusals = REFUSALS
 
     def __init__(self, root: Path, shape: str) -> None:
         self.root = root
@@ -195,6 +201,20 @@ class Place:
             pytest.skip("this C library cannot exchange two names")
         if call(-100, os.fsencode(self.here), -100, os.fsencode(self.there), 2):
             pytest.skip(f"two names cannot be exchanged here: {os.strerror(ctypes.get_errno())}")
+
+    def opened_by(self, seen: list[str]) -> list[int]:
+        """Which calls of a resume with openat2 open the project's name, by their numbers."""
+        if pinning_report().openat2 != "available":
+            pytest.skip("needs openat2: Linux 5.6, and no sandbox that forbids it")
+        return [number for number, call in enumerate(seen, 1) if call == f"openat2 {str(self.project)[1:]}"]
+
+    def is_met(self, told: dict[str, Any]) -> None:
+        """Check that a resume was refused if the names were exchanged while one was opened, and only then."""
+        opened = self.opened_by(told["seen"])
+        assert len(opened) == 2 and told["won"] == []
+        for away, back, end in told["ended"]:
+            met = any(0 < away <= number and not 0 < back <= number for number in opened)
+            assert end in self.refusals if met else end == "ok", (away, back, end)
 
 
 @pytest.fixture(params=SHAPES)

@@ -20,11 +20,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import msgspec
 
+from sessionstore.cli.launch import run_gated
 from sessionstore.errors import ProjectPathError, SessionStoreError
 from sessionstore.fs.project import ProjectRoot, pin
 from sessionstore.fs.resolve import open_nofollow
@@ -33,6 +34,7 @@ from sessionstore.model.records import ProjectRecord
 
 GENUINE, ATTACKER, MARKER = "genuine", "attacker", "marker"
 CAT = "/bin/cat"
+COMMAND = ["/bin/sh", "-c", "pwd; cat marker"]
 
 Tell = Callable[[str, str], None]
 Resume = Callable[[Tell], None]
@@ -106,6 +108,28 @@ def pinned(tell: Tell) -> None:
         look(root, tell)
 
 
+def gated(tell: Tell) -> None:
+    with pin(record) as root, told_by_command(tell):
+        run_gated(COMMAND, directory_fd=root.dir_fd, session_json=b"{}", session_id="x", commit=root.check)
+
+
+@contextmanager
+def told_by_command(tell: Tell) -> Iterator[None]:
+    """Takes what the block and its children write to standard output, of which the last line is the marker."""
+    kept = os.dup(1)
+    with open(os.memfd_create("output"), "w+b") as output:
+        os.dup2(output.fileno(), 1)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+            output.seek(0)
+            lines = output.read().decode().splitlines()
+            if lines:
+                tell("command", lines[-1])
+
+
 # The ways that must lose.
 
 
@@ -154,8 +178,19 @@ def text_handed_over(tell: Tell) -> None:
 
 WAYS: dict[str, Resume] = {
     way.__name__: way
-    for way in (pinned, realpath_then_text, check_before_and_after, walk_without_identity, text_handed_over)
+    for way in (pinned, gated, realpath_then_text, check_before_and_after, walk_without_identity, text_handed_over)
 }
+
+
+COMMANDS = (gated,)
+
+
+def has_children() -> bool:
+    """Whether a process that this one started is left, running or ended."""
+    with suppress(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+        return True
+    return False
 
 
 def attack(way: Resume) -> dict[str, object]:
@@ -182,12 +217,14 @@ def attack(way: Resume) -> dict[str, object]:
         ended.append([away, back, end])
         seen[:] = shim.exchange_seen().decode().splitlines()
         wins = [how for how, text in told if text == ATTACKER]
-        strange = [(how, text) for how, text in told if text not in (GENUINE, ATTACKER)]
         if wins:
             won.append([away, back, seen[away - 1], end, wins])
         after = descriptors()
-        if calls < 0 or before != after or strange or (end == "ok" and not told):
-            odd.append([away, back, end, calls, strange, sorted(after.items() ^ before.items())])
+        strange = [text for _, text in told if text not in (GENUINE, ATTACKER)]
+        # Whoever goes on has to be told something; a command of which the start was refused, nothing.
+        wrong = not told if end == "ok" else bool(told) and way in COMMANDS
+        if calls < 0 or before != after or strange or wrong or has_children():
+            odd.append([away, back, end, calls, told, sorted(after.items() ^ before.items())])
         return calls
 
     once(0, 0, False)  # finds things out that later ones remember

@@ -10,40 +10,28 @@ import errno
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
-from sessionstore.fs.project import pinning_report
-
 Attack = Callable[..., dict[str, Any]]
-
-# What a refusal says of the attacker's deed. The last: a link was met by a walk and is gone at the second look.
-REFUSALS = {"symlink", "replaced", "not_a_directory"}
 
 
 class TestEveryPairOfCalls:
     def test_what_was_exchanged_while_its_name_was_opened_is_refused_and_nothing_else_is(
         self, attack: Attack, place: Any
     ) -> None:
-        told = attack("pinned")
-        pinned, checked = opened_by_name(place, told["seen"])
-        for away, back, end in told["ended"]:
-            met = any(0 < away <= number and not 0 < back <= number for number in (pinned, checked))
-            assert (end in REFUSALS) == met and (end == "ok") != met, (away, back, end)
-        assert told["won"] == []
+        place.is_met(attack("pinned"))
 
     def test_without_openat2_each_directory_on_the_way_is_one_more_chance_and_none_is_enough(
-        self, attack: Attack
+        self, attack: Attack, place: Any
     ) -> None:
         told = attack("pinned", no_openat2=errno.ENOSYS)
         ends = {end for _, _, end in told["ended"]}
-        assert told["won"] == [] and "ok" in ends and ends & REFUSALS == ends - {"ok"} != set()
+        assert told["won"] == [] and "ok" in ends and ends & place.refusals == ends - {"ok"} != set()
         assert sum(call.startswith("openat ") for call in told["seen"]) >= 8
 
     def test_standing_as_saved_during_two_calls_alone_helps_only_if_these_open_the_name(
         self, attack: Attack, place: Any
     ) -> None:
         told = attack("pinned", glimpses=True)
-        assert [pair for *pair, end in told["ended"][2:] if end == "ok"] == [opened_by_name(place, told["seen"])]
+        assert [pair for *pair, end in told["ended"][2:] if end == "ok"] == [place.opened_by(told["seen"])]
         assert told["won"] == []
 
 
@@ -62,13 +50,6 @@ class TestControls:
 
     def test_a_pinned_directory_of_which_the_tool_gets_the_text(self, attack: Attack) -> None:
         assert unnoticed(attack("text_handed_over"))
-
-
-def opened_by_name(place: Any, seen: list[str]) -> list[int]:
-    """Which calls of a resume with openat2 open the recorded name, by their numbers."""
-    if pinning_report().openat2 != "available":
-        pytest.skip("needs openat2: Linux 5.6, and no sandbox that forbids it")
-    return [number for number, call in enumerate(seen, 1) if call == f"openat2 {str(place.project)[1:]}"]
 
 
 def unnoticed(told: dict[str, Any]) -> list[Any]:
