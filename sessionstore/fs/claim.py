@@ -9,7 +9,7 @@ Rules:
   from somebody who only looks. Lookers are waited for, at most `PATIENCE_S`.
 * Nobody waits for an owner: the answer is None, at once.
 * Descriptors close on exec. In a forked child they are closed without unlocking: the child holds nothing, frees nothing
-  and keeps nothing alive. A fork waits for claims that are just being opened, so that none is overlooked.
+  and keeps nothing alive. A fork waits for claims that are just being opened or closed, so that none is overlooked.
 
 Not promised: fairness, network file systems (see `sessionstore.fs.mount`), and processes forked behind Python's back,
 which keep the parent's claims alive until they end or the parent lets go.
@@ -23,6 +23,7 @@ import os
 import threading
 import time
 import weakref
+from contextlib import suppress
 
 from sessionstore.errors import StoreUnavailableError
 from sessionstore.fs.directory import Directory
@@ -54,17 +55,14 @@ class Claim:
 
     def release(self) -> None:
         """Let go. Calling it again, or in a forked child, does nothing."""
-        file, self._file = self._file, None
-        if file is not None:
-            try:
+        with _no_fork:
+            if self._file is not None:
                 # Closing alone would leave it with a child that was forked behind Python's back.
-                fcntl.flock(file.fd, fcntl.LOCK_UN)
-            except OSError:
-                pass  # closing frees it as well
-            finally:
-                file.close()
+                with suppress(OSError):
+                    fcntl.flock(self._file.fd, fcntl.LOCK_UN)
+            self._close()
 
-    def _forget(self) -> None:
+    def _close(self) -> None:
         file, self._file = self._file, None
         if file is not None:
             file.close()
@@ -101,13 +99,13 @@ class Claims:
                     if os.fstat(file.fd).st_nlink:
                         return claim
                     # Removed by hand: whoever has the name now is asked instead.
-                    claim._forget()
+                    claim.release()
                     continue
                 owned = shared or not self._locked(file, shared=True)
             except BaseException:
-                claim._forget()
+                claim.release()
                 raise
-            claim._forget()
+            claim.release()
             if owned:
                 return None
             if time.monotonic() >= deadline:
@@ -117,7 +115,7 @@ class Claims:
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
 
     def _opened(self, name: str, shared: bool) -> Claim:
-        with _opening:
+        with _no_fork:
             while True:
                 # For reading: enough for flock, and all that a read-only place gives.
                 file = self._directory.open_file(name)
@@ -144,21 +142,21 @@ class Claims:
 
 
 def _after_fork_in_child() -> None:
-    global _opening
-    _opening = threading.RLock()
+    global _no_fork
+    _no_fork = threading.RLock()
     for claim in list(_claims):
-        claim._forget()
+        claim._close()
 
 
 def _before_fork() -> None:
-    _opening.acquire()
+    _no_fork.acquire()
 
 
 def _after_fork_in_parent() -> None:
-    _opening.release()
+    _no_fork.release()
 
 
-# Re-entrant: a signal handler may fork in the middle.
-_opening = threading.RLock()
+# Held while a descriptor is open that no claim has, and by who forks. Re-entrant: a signal handler may fork.
+_no_fork = threading.RLock()
 _claims: weakref.WeakSet[Claim] = weakref.WeakSet()
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
