@@ -6,10 +6,10 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import listing, opening, startup, turns, writers
+from benchmarks import audit, listing, opening, startup, turns, writers
 from benchmarks.measure import print_table
 
-ALL = {"turns": turns, "opening": opening, "listing": listing, "writers": writers, "startup": startup}
+ALL = {"turns": turns, "opening": opening, "listing": listing, "writers": writers, "startup": startup, "audit": audit}
 
 
 def main() -> None:

@@ -57,6 +57,7 @@ class TestDiagnose:
             "key",
             "store",
             "ledger",
+            "audit log",
             "sessions",
             "session files",
             "project pinning",
