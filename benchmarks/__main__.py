@@ -6,7 +6,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import listing, opening, ratelimit, startup, turns, writers
+from benchmarks import audit, listing, opening, ratelimit, startup, turns, writers
 from benchmarks.measure import print_table
 
 ALL = {
@@ -14,6 +14,7 @@ ALL = {
     "opening": opening,
     "listing": listing,
     "writers": writers,
+    "audit": audit,
     "ratelimit": ratelimit,
     "startup": startup,
 }
