@@ -170,11 +170,12 @@ def components(path: bytes) -> list[bytes]:
 def _walk(kernel: Kernel, root: int, parts: list[bytes]) -> int:
     # No context managers: this is a dozen rounds of two calls each.
     flags = kernel.directory_flags | os.O_NOFOLLOW
-    fd = os.open(b".", kernel.directory_flags, dir_fd=root)
-    for part in parts:
+    fd = root
+    for part in parts or [b"."]:
         try:
             below = os.open(part, flags, dir_fd=fd)
         finally:
-            os.close(fd)
+            if fd != root:
+                os.close(fd)
         fd = below
     return fd

@@ -19,7 +19,7 @@ from sessionstore.errors import InvalidValueError, ProjectPathError
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 SHORT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-_MAY_PASS = SHORT_OF_RESOURCES | {errno.EIO, errno.ESTALE, errno.EACCES}
+_MAY_PASS = SHORT_OF_RESOURCES | {errno.EIO, errno.ESTALE, errno.EACCES, errno.EAGAIN}
 _VERDICTS = {
     errno.ENOENT: ("missing", "there is nothing under that name"),
     errno.ENOTDIR: ("not_a_directory", "it, or something on the way to it, is not a directory"),

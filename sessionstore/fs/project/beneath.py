@@ -61,17 +61,18 @@ def open_beneath(kernel: Kernel, dir_fd: int, project: bytes, rel: bytes, flags:
 
 
 def _open(kernel: Kernel, dir_fd: int, rel: bytes, flags: int, mode: int) -> int:
-    if kernel.openat2_state() == "available":
-        makes = flags & (os.O_CREAT | getattr(os, "O_TMPFILE", 0) & ~os.O_DIRECTORY)
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                return kernel.openat2(dir_fd, rel, flags, _INSIDE, mode & 0o7777 if makes else 0)
-            except OSError as exc:
-                if exc.errno in OPENAT2_UNUSABLE:
-                    break
-                # `..` while somebody renames: the kernel cannot say whether it stayed inside.
-                if exc.errno != errno.EAGAIN or attempt == _ATTEMPTS:
-                    raise
+    makes = flags & (os.O_CREAT | getattr(os, "O_TMPFILE", 0) & ~os.O_DIRECTORY)
+    attempts = _ATTEMPTS
+    while kernel.openat2_state() == "available":
+        try:
+            return kernel.openat2(dir_fd, rel, flags, _INSIDE, mode & 0o7777 if makes else 0)
+        except OSError as exc:
+            if exc.errno in OPENAT2_UNUSABLE:
+                break
+            attempts -= 1
+            # `..` while somebody renames: the kernel cannot say whether it stayed inside.
+            if exc.errno != errno.EAGAIN or not attempts:
+                raise
     return _walk(kernel, dir_fd, rel, flags, mode)
 
 

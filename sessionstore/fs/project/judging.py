@@ -18,7 +18,7 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sessionstore.errors import ProjectPathError
+from sessionstore.errors import InvalidValueError, ProjectPathError
 from sessionstore.fs import resolve
 from sessionstore.fs.syscalls import FileHandle, Kernel, closing_fd
 from sessionstore.fs.verdicts import refused
@@ -117,7 +117,7 @@ def judge_access(record: ProjectRecord, uid: int, mode: int, owners: frozenset[i
     if mode & _OTHERS_WRITE and not mode & _STICKY and WORLD_WRITABLE not in record.trust:
         hint = f"chmod o-w the directory, or vouch for it: trust {WORLD_WRITABLE}"
         raise refused(record.path, WORLD_WRITABLE, f"mode {mode & 0o7777:04o}: every user may write to it", hint)
-    if record.allowed_roots and not any(resolve.is_inside(record.path, root) for root in record.allowed_roots):
+    if record.allowed_roots and not _is_allowed(record):
         raise refused(record.path, "outside_allowed_roots", "it lies in none of the directories that were allowed")
 
 
@@ -170,6 +170,13 @@ def _recognise(kernel: Kernel, fd: int, found: Identity, record: ProjectRecord) 
     if moved or other_kind:
         raise _replaced(record, "neither file handle nor birth time nor device say that it is the same")
     return (WEAK_IDENTITY,)
+
+
+def _is_allowed(record: ProjectRecord) -> bool:
+    try:
+        return any(resolve.is_inside(record.path, root) for root in record.allowed_roots)
+    except InvalidValueError:
+        return False  # a root that is not canonical says nothing about what lies in it
 
 
 def _replaced(record: ProjectRecord, how: str) -> ProjectPathError:

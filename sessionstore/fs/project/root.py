@@ -206,7 +206,7 @@ class ProjectRoot:
         try:
             options["cwd"] = self.cwd
         except ProjectPathError:
-            options["preexec_fn"] = _entering(fd, options.pop("preexec_fn", None))
+            options["preexec_fn"] = entering(fd, options.pop("preexec_fn", None))
         try:
             return getattr(subprocess, how)(argv, env=environ, **options)
         except OSError as exc:
@@ -251,7 +251,9 @@ def _in_the_way(kernel: Kernel, path: bytes, exc: OSError) -> ProjectPathError:
     return refused(path, "not_a_directory", f"{shown} is not a directory")
 
 
-def _entering(fd: int, then: Callable[[], object] | None) -> Callable[[], None]:
+def entering(fd: int, then: Callable[[], object] | None) -> Callable[[], None]:
+    """What a child does before exec where there is no /proc: enter the directory, then what its starter wants."""
+
     def enter() -> None:
         os.fchdir(fd)
         if then is not None:
