@@ -60,6 +60,22 @@ class TestFileSizeLimit:
         assert told[0][:2] == ["StoreUnavailableError", "not_written"] and "limit" in told[0][2]
         assert told[1:] == [0, True]
 
+    def test_bytes_that_cannot_be_set_aside_stay_where_they_are(self, child: Child) -> None:
+        told = child(
+            "from sessionstore import open_store\n"
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+            "store = open_store(home + '/store', environ={})\n"
+            "log, name = store._ground.audit, home + '/store/state/audit/000001.jsonl'\n"
+            "log.record('resume_attempt')\n"
+            "good = os.stat(name).st_size\n"
+            "with open(name, 'ab') as stream: stream.write(b'x' * 9000)\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, resource.RLIM_INFINITY))\n"
+            "tell(refusal(lambda: log.record('resume_attempt'))[0], os.stat(name).st_size - good)\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))\n"
+            "tell(refusal(lambda: log.record('resume_attempt')), [record.event for record in store.audit()])\n"
+        )
+        assert told == ["StoreUnavailableError", 9000, None, ["resume_attempt", "audit_set_aside", "resume_attempt"]]
+
 
 class TestFailedSync:
     def test_what_could_not_be_synced_is_not_granted(self, faulty: Child) -> None:
