@@ -165,6 +165,15 @@ class TestPowerCut:
         assert unsynced.found() == [("000001.jsonl", 6, "changed")]
 
 
+def test_a_directory_is_made_only_where_that_is_allowed(place) -> None:
+    from sessionstore.audit.shelf import Shelf
+    from sessionstore.errors import StoreUnavailableError
+
+    with pytest.raises(StoreUnavailableError):
+        Shelf(place.state, make=False).made()
+    assert not place.directory.exists()
+
+
 def test_a_system_that_does_not_say_when_it_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boot, "_BOOT_ID", "/nowhere/boot_id")
     boot.boot_id.cache_clear()
