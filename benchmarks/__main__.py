@@ -6,10 +6,17 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import listing, opening, startup, turns, writers
+from benchmarks import listing, opening, resume, startup, turns, writers
 from benchmarks.measure import print_table
 
-ALL = {"turns": turns, "opening": opening, "listing": listing, "writers": writers, "startup": startup}
+ALL = {
+    "turns": turns,
+    "opening": opening,
+    "listing": listing,
+    "writers": writers,
+    "resume": resume,
+    "startup": startup,
+}
 
 
 def main() -> None:
