@@ -6,7 +6,11 @@ import argparse
 import tempfile
 from pathlib import Path
 
+<<<<<<< HEAD
 from benchmarks import audit, listing, opening, ratelimit, startup, turns, writers
+=======
+from benchmarks import listing, opening, resume, startup, turns, writers
+>>>>>>> project
 from benchmarks.measure import print_table
 
 ALL = {
@@ -14,8 +18,12 @@ ALL = {
     "opening": opening,
     "listing": listing,
     "writers": writers,
+<<<<<<< HEAD
     "audit": audit,
     "ratelimit": ratelimit,
+=======
+    "resume": resume,
+>>>>>>> project
     "startup": startup,
 }
 

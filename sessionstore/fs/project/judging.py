@@ -62,13 +62,14 @@ class Judgement(NamedTuple):
     warnings: tuple[LoadWarning, ...]
 
 
-def judge(kernel: Kernel, fd: int, record: ProjectRecord, *, strict: bool) -> Judgement:
+def judge(kernel: Kernel, fd: int, record: ProjectRecord, owners: frozenset[int], *, strict: bool) -> Judgement:
     """Accept the open directory `fd` as the recorded one, or refuse it.
 
     Args:
         kernel: The system to ask.
         fd: The open directory.
         record: With identity.
+        owners: See `accepted_owners`.
         strict: Refuse directories above it that others may change.
 
     Raises:
@@ -91,7 +92,6 @@ def judge(kernel: Kernel, fd: int, record: ProjectRecord, *, strict: bool) -> Ju
         )
         hint = "chmod it back, or rebind the session to accept its new mode"
         raise refused(record.path, "permissions_widened", f"mode {mode & 0o7777:04o}: {who} may write now", hint)
-    owners = accepted_owners(os.geteuid(), os.environ)
     judge_access(record, uid, mode, owners)
     if strict and (found := loose_ancestor(kernel, fd, record, owners, strict=True)):
         hint = "close that directory to others, or do not ask for the strict policy"
@@ -119,6 +119,11 @@ def judge_access(record: ProjectRecord, uid: int, mode: int, owners: frozenset[i
         raise refused(record.path, WORLD_WRITABLE, f"mode {mode & 0o7777:04o}: every user may write to it", hint)
     if record.allowed_roots and not _is_allowed(record):
         raise refused(record.path, "outside_allowed_roots", "it lies in none of the directories that were allowed")
+
+
+def accepted_now() -> frozenset[int]:
+    """`accepted_owners` of this process."""
+    return accepted_owners(os.geteuid(), os.environ)
 
 
 def accepted_owners(euid: int, environ: Mapping[str, str]) -> frozenset[int]:

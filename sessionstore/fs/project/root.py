@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sessionstore.errors import InvalidValueError, ProjectPathError
 from sessionstore.fs import resolve
 from sessionstore.fs.project.beneath import open_beneath
-from sessionstore.fs.project.judging import judge
+from sessionstore.fs.project.judging import accepted_now, judge
 from sessionstore.fs.syscalls import Kernel
 from sessionstore.fs.verdicts import AnyPath, path_bytes, refusal, refused
 from sessionstore.model.records import ProjectRecord
@@ -171,8 +171,9 @@ class ProjectRoot:
         held_fd, record = self.dir_fd, self.record
         named_fd = open_recorded(self._kernel, record)
         try:
-            named = judge(self._kernel, named_fd, record, strict=self._strict).identity
-            held = judge(self._kernel, held_fd, record, strict=False).identity
+            owners = accepted_now()
+            named = judge(self._kernel, named_fd, record, owners, strict=self._strict).identity
+            held = judge(self._kernel, held_fd, record, owners, strict=False).identity
         except OSError as exc:
             raise refusal(record.path, exc) from exc
         finally:
