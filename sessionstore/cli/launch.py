@@ -121,7 +121,6 @@ def run_gated(
             ended = _attend(child, waited)
         except BaseException:
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-            gate.close()
             _end(child)
             raise
         told = status.read()
@@ -142,7 +141,6 @@ def _attend(child: int, waited: set[int]) -> int:
         # Before the first signal is waited for: the child may have ended when nothing was blocked.
         while (changed := os.waitpid(child, os.WNOHANG | os.WUNTRACED)) != (0, 0):
             if not os.WIFSTOPPED(changed[1]):
-                _forget(waited)
                 return os.waitstatus_to_exitcode(changed[1])
             if os.WSTOPSIG(changed[1]) in _STOPPED_BY_TERMINAL:
                 os.kill(os.getpid(), signal.SIGSTOP)  # The SIGCONT that ends this is passed on like any other signal.
@@ -161,12 +159,6 @@ def _next_signal(waited: set[int]) -> tuple[int, bool, int]:
         info = signal.sigwaitinfo(waited)
         return info.si_signo, info.si_code > 0, info.si_pid if info.si_code <= 0 else 0
     return signal.sigwait(waited), True, 0
-
-
-def _forget(waited: set[int]) -> None:
-    """Take what came for a command that is over, so that it does not hit us instead of the report of its end."""
-    while pending := signal.sigpending() & waited:
-        signal.sigwait(pending)
 
 
 def _end(child: int) -> None:

@@ -6,6 +6,7 @@ Everything happens in real processes: a driver calls `run_gated` as `resume` doe
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import select
@@ -329,6 +330,23 @@ class TestTheCheck:
         assert (done.returncode, done.stderr, done.stdout) == (0, "", "an end that is not the child's\n")
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_child_whose_parent_is_gone_already_does_not_go_on(self) -> None:
+        script = """
+            import os
+            from sessionstore.cli.gate import Endings
+            endings = Endings()
+            if os.fork() == 0:
+                if os.fork() == 0:  # its parent is not the one that the endings were made in
+                    try:
+                        endings.follow()
+                    except OSError as exc:
+                        os._exit(exc.errno)
+                    os._exit(0)
+                os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+            os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+        """
+        assert subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False).returncode == errno.ESRCH
+
     def test_a_child_that_was_killed_while_it_waited_is_told_as_such(self, launch: Launch) -> None:
         check = (
             "pid = int(children()[0]); os.kill(pid, signal.SIGKILL); os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)"
@@ -420,7 +438,13 @@ class TestSignals:
         assert line(driver) == ""
 
     def test_what_the_caller_ignores_for_us_is_ignored(self, launch: Launch) -> None:
-        script = launch.script("print('up', flush=True); signal.sigwait([signal.SIGUSR1]); print('done')")
+        # The command does not ignore it, so that only we can have swallowed it.
+        script = launch.script("""
+            signal.signal(signal.SIGHUP, lambda number, frame: print("sent on", flush=True))
+            print("up", flush=True)
+            signal.sigwait([signal.SIGUSR1])
+            print("done")
+        """)
         before = """
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
@@ -504,10 +528,9 @@ class TestKeysOfTheTerminal:
         terminal.wait_for("up")
         terminal.type(key)
         terminal.wait_for(name)
-        terminal.type(b"\x1a")  # what is sent on twice would be there when this is answered
-        assert name not in terminal.wait_for("stopped")
-        terminal.type(b"\n")
-        terminal.wait_for("SIGCONT")
+        # Signals are taken in the order of their numbers: what was sent on a second time would come before this one.
+        os.kill(child_of(terminal.child), signal.SIGUSR1)
+        assert name not in terminal.wait_for("SIGUSR1")
 
     def test_ctrl_c_that_kills_the_command_is_the_end_of_both(self, launch: Launch, job) -> None:
         terminal = job("sh", "-c", "echo up; cat")
