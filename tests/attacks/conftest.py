@@ -29,6 +29,9 @@ Child = Callable[..., list[Any]]
 # under the name of the project or of a directory above it.
 SHAPES = ("link", "directory", "link_above", "directory_above")
 
+# Whoever attacks thousands of times is not to be stopped by the count.
+UNLIMITED = {"SESSIONSTORE_RESUME_LIMIT": "0", "SESSIONSTORE_RESUME_GLOBAL_LIMIT": "0"}
+
 # What a refusal says of that. The last: a link was met by a walk and is gone at the second look.
 REFUSALS = {"symlink", "replaced", "not_a_directory"}
 
@@ -243,10 +246,35 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def victim_of(root: Path, store: SessionStore) -> Callable[[Path], Victim]:
+    """Makes a session of a project."""
+
+    def make(project: Path) -> Victim:
+        session = store.create(name="atlas", project=project)
+        fill(store, session)
+        return Victim(root, store, session.id)
+
+    return make
+
+
+@pytest.fixture
+def resumable(victim_of: Callable[[Path], Victim], place: Place) -> Victim:
+    """A session of the project that is attacked."""
+    return victim_of(place.project)
+
+
+@pytest.fixture
 def attack(shim: Path, place: Place, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Attacks a way of resuming before every pair of its calls; what came of it, as `exchanged.py` tells."""
 
-    def run(way: str, *, glimpses: bool = False, no_openat2: int = 0, **more: object) -> dict[str, Any]:
+    def run(
+        way: str,
+        *,
+        glimpses: bool = False,
+        pairs: bool = True,
+        no_openat2: int = 0,
+        victim: Victim | None = None,
+    ) -> dict[str, Any]:
         state = tmp_path / "state"
         state.write_bytes(bytes(1 << 17))
         job = {
@@ -256,16 +284,20 @@ def attack(shim: Path, place: Place, tmp_path: Path) -> Callable[..., dict[str, 
             "there": str(place.there),
             "place": str(place.root),
             "glimpses": glimpses,
+            "pairs": pairs,
             "no_openat2": no_openat2,
-            **more,
         }
+        environ = {**os.environ, "LD_PRELOAD": str(shim), "EXCHANGE_STATE": str(state)}
+        if victim is not None:
+            job |= {"session": victim.id, "file": str(victim.path)}
+            environ |= {"SESSIONSTORE_HOME": str(victim.root), **UNLIMITED}
         done = subprocess.run(
             [sys.executable, "-P", Path(__file__).with_name("exchanged.py"), json.dumps(job)],
             capture_output=True,
             text=True,
             timeout=300,
             cwd="/",
-            env={**os.environ, "LD_PRELOAD": str(shim), "EXCHANGE_STATE": str(state)},
+            env=environ,
         )
         assert (done.returncode, done.stderr) == (0, "")
         told: dict[str, Any] = json.loads(done.stdout)
