@@ -12,7 +12,7 @@ Attack = Callable[..., dict[str, Any]]
 
 
 class TestWholeResume:
-    def test_what_was_exchanged_while_its_name_was_opened_is_refused_and_nothing_else_is(
+    def test_what_was_exchanged_when_its_name_was_opened_is_refused_and_nothing_else_is(
         self, attack: Attack, place: Any, resumable: Any
     ) -> None:
         place.is_met(attack("resumed", victim=resumable))
