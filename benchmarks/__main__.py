@@ -6,11 +6,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-<<<<<<< HEAD
-from benchmarks import audit, listing, opening, ratelimit, startup, turns, writers
-=======
-from benchmarks import listing, opening, resume, startup, turns, writers
->>>>>>> project
+from benchmarks import audit, listing, opening, ratelimit, resume, startup, turns, writers
 from benchmarks.measure import print_table
 
 ALL = {
@@ -18,12 +14,9 @@ ALL = {
     "opening": opening,
     "listing": listing,
     "writers": writers,
-<<<<<<< HEAD
     "audit": audit,
     "ratelimit": ratelimit,
-=======
     "resume": resume,
->>>>>>> project
     "startup": startup,
 }
 
