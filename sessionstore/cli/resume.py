@@ -121,13 +121,14 @@ def _resume(invocation: Invocation, store: SessionStore, session_id: str, argv: 
         output.flush()
         from sessionstore.cli.launch import run_gated
 
-        return run_gated(
+        run.exit_status = run_gated(
             argv,
             directory_fd=run.project.dir_fd,
             session_json=output.encoded(session_value(run.session, project=_project(run))),
             session_id=session_id,
             commit=run.commit,
         )
+        return run.exit_status
 
 
 def _project(run: Run) -> dict[str, Any] | None:
