@@ -354,6 +354,14 @@ class TestTheCheck:
         assert launch("sh", "-c", "touch ran", commit=check)[0] == 128 + signal.SIGKILL
         assert not (launch.project / "ran").exists()
 
+    def test_a_child_that_waits_runs_no_handler_of_ours(self, launch: Launch) -> None:
+        before = "signal.signal(signal.SIGUSR1, lambda number, frame: os.mkdir('handled'))"
+        check = (
+            "pid = int(children()[0]); os.kill(pid, signal.SIGUSR1); os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)"
+        )
+        assert launch("touch", "ran", before=before, commit=check)[0] == 128 + signal.SIGUSR1
+        assert [path.name for path in launch.project.iterdir()] == ["whose"]
+
     def test_beside_another_thread_nothing_is_forked(self, launch: Launch) -> None:
         before = "import threading; wait = threading.Event(); threading.Thread(target=wait.wait, daemon=True).start()"
         ran = launch("touch", "ran", before=before, commit="print('checked')")
