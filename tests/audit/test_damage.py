@@ -244,6 +244,12 @@ class TestTheLogGoesOn:
         assert small.names() == ["000002.jsonl"]
         assert small.found() == [("000001.jsonl", 0, "missing")]
 
+    def test_an_exchanged_directory_is_noticed_at_once(self, small, log: AuditLog) -> None:
+        small.directory.rename(small.home / "taken")
+        small.directory.mkdir(mode=0o700)
+        log.record("resume_attempt")
+        assert small.names() == ["000002.jsonl"] and len(list((small.home / "taken").glob("*.jsonl"))) == 1
+
     def test_damage_that_left_the_times_alone_is_found_when_the_file_is_closed(self, small, log: AuditLog) -> None:
         # A change within one tick of the file system's clock leaves the stamp as it was; here the head is made to fit.
         import msgspec
