@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -166,6 +167,26 @@ class TestBeforeTheCommit:
         with pytest.raises(OSError, match="the hook failed"), store.resume(saved) as run:
             run.on_rollback(lambda: calls.append("ran"))
             run.on_rollback(failing)
+        assert calls == ["ran"]
+
+    def test_hooks_run_also_if_a_handler_of_the_log_fails(
+        self, store: SessionStore, saved: str, untouched: None
+    ) -> None:
+        class Failing(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                if getattr(record, "event", "") == "resume_rolled_back":
+                    raise RuntimeError("no room in the log")
+
+        calls: list[str] = []
+        handler, logger = Failing(logging.INFO), logging.getLogger("sessionstore")
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        try:
+            with pytest.raises(RuntimeError, match="no room"), store.resume(saved) as run:
+                run.on_rollback(lambda: calls.append("ran"))
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(logging.NOTSET)
         assert calls == ["ran"]
 
     def test_a_refused_commit_rolls_back_at_once(
