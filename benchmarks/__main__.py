@@ -6,10 +6,19 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import listing, opening, startup, turns, writers
+from benchmarks import audit, listing, opening, ratelimit, resume, startup, turns, writers
 from benchmarks.measure import print_table
 
-ALL = {"turns": turns, "opening": opening, "listing": listing, "writers": writers, "startup": startup}
+ALL = {
+    "turns": turns,
+    "opening": opening,
+    "listing": listing,
+    "writers": writers,
+    "audit": audit,
+    "ratelimit": ratelimit,
+    "resume": resume,
+    "startup": startup,
+}
 
 
 def main() -> None:

@@ -30,7 +30,17 @@ from sessionstore.errors import (
 from sessionstore.format.lines import State
 from sessionstore.format.strict import parse_json
 from sessionstore.fs.project import stated
-from sessionstore.model import ProjectRecord, Session, Todo, check_id, check_name, check_tags, format_time, parse_time
+from sessionstore.model import (
+    ProjectRecord,
+    Session,
+    Todo,
+    check_id,
+    check_name,
+    check_tags,
+    format_time,
+    new_id,
+    parse_time,
+)
 from sessionstore.sessions import Ground, Lifecycle, Reader
 from sessionstore.signing import PASSPHRASE_KEY_ID, SALT_BYTES, MacKey, TagMismatch, passphrase_key
 
@@ -136,6 +146,7 @@ def import_document(
         except TagMismatch:
             raise InvalidSignatureError(session_id=session_id, line=1, last_good_rev=0) from None
     document = _decode(data[len(_PREFIX) : -SUFFIX_BYTES])
+    new = session_id if keep_id else new_id()
     state = State(
         name=check_name(document.name),
         tags=check_tags(document.tags),
@@ -144,10 +155,13 @@ def import_document(
         project=None if document.project is None else _project(document.project),
         closed_at=None if document.closed_at is None else _time(document.closed_at),
     )
+    if key is None:
+        # Before the session is there: what cannot be written down is not taken on trust.
+        ground.audit.record("import_trusted", session_id=new, origin=session_id, key_id=suffix[1].decode())
     return lifecycle.create(
         state,
         entries=document.entries,
-        session_id=session_id if keep_id else None,
+        session_id=new,
         origin=session_id,
         provenance="imported",
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from sessionstore.audit import DIRECTORY as AUDIT
 from sessionstore.config import Config
 from sessionstore.errors import (
     KeyUnavailableError,
@@ -76,7 +77,7 @@ class Start:
 
     def has_signed(self) -> bool:
         """Whether there is an audit log, or a sealed file in the data directory."""
-        return self._state.stat("audit") is not None or any(name.endswith(".jsonl") for name, _ in self._backend.scan())
+        return self._state.stat(AUDIT) is not None or any(name.endswith(".jsonl") for name, _ in self._backend.scan())
 
     def fits(self, keyring: Keyring) -> bool:
         """Whether the ledger is signed with `keyring`."""

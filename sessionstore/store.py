@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from sessionstore.model import (
     CleanupReport,
     ProjectRecord,
     Provenance,
+    Rebinding,
     Session,
     SessionSummary,
     Todo,
@@ -27,6 +29,9 @@ from sessionstore.model import (
     check_todos,
     format_time,
 )
+from sessionstore.rebind import bound_below, rebind
+from sessionstore.resume import Resumer, Run
+from sessionstore.sessions import Ground
 from sessionstore.view import Path
 
 
@@ -41,6 +46,10 @@ class SessionStore(StoreEdits):
     but a lower-case UUID, `SessionNotFoundError` for one that is not here, and a `VerificationError` for a session that
     is not what was saved. What else a method raises stands with it.
     """
+
+    def __init__(self, ground: Ground, *, notices: tuple[str, ...] = ()) -> None:
+        super().__init__(ground, notices=notices)
+        self._resumer = Resumer(self)
 
     def create(
         self,
@@ -145,8 +154,72 @@ class SessionStore(StoreEdits):
         """
         return self.load(portable.copy_at(self._reader, self._lifecycle, id, at))
 
+    def resume(self, id: str) -> AbstractContextManager[Run]:
+        """A block in which the session runs: `with store.resume(id) as run`.
+
+        Start the tool in `run.project`, then call `run.commit()`; leaving the block before that rolls back, leaving it
+        after that is the normal end. Every entering counts as an attempt. Servers call `load`.
+
+        Raises (on entering):
+            RateLimitError: Too many attempts; `retry_after_s` says when the next one is allowed.
+            AlreadyRunningError: Another process or thread runs it.
+            ProjectPathError: The project directory is not the one that was saved, or is not safe any more.
+        """
+        return self._resumer.resume(id)
+
+    def count_attempt(self) -> None:
+        """Count an attempt to resume something that is no session here, such as a mistyped name.
+
+        Raises:
+            RateLimitError: There were too many over all sessions.
+        """
+        self._resumer.count_attempt()
+
+    def rebind(
+        self,
+        id: str,
+        path: Path | None = None,
+        *,
+        consent: str,
+        trust: Iterable[str] = (),
+        allowed_roots: Iterable[Path] | None = None,
+        dry_run: bool = False,
+    ) -> Rebinding:
+        """Bind the session to another directory, or anew to what stands under its recorded name now.
+
+        Nothing is changed if the directory is the recorded one in every respect, or in a dry run.
+
+        Args:
+            path: The directory; None for the recorded name.
+            consent: Who agreed, in words (1 to 200 characters): it goes into the audit log.
+            trust: As `create`; nothing is kept of what was vouched for before.
+            allowed_roots: As `create`; None keeps those of the record.
+            dry_run: Open the directory and say what would change.
+
+        Raises:
+            InvalidValueError: No consent is given, or no path for a session without a project.
+            AlreadyRunningError: The session is running.
+            ProjectPathError: The directory cannot be taken; see `create`.
+            ConflictError: Somebody saved the session meanwhile.
+        """
+        return rebind(self, id, path, consent=consent, trust=trust, allowed_roots=allowed_roots, dry_run=dry_run)
+
+    def bound_below(self, directory: Path) -> Iterator[tuple[SessionSummary, ProjectRecord | None]]:
+        """Yield the sessions whose recorded project is `directory` or lies below it, with the verified record.
+
+        The directory need not exist. The record is None for a session that does not verify, whose listed path fits.
+
+        Raises:
+            InvalidValueError: `directory` is not an absolute path in canonical form.
+        """
+        return bound_below(self, directory)
+
     def delete(self, id: str) -> None:
-        """Delete the session for good. Its id stays taken, so that its file coming back is noticed."""
+        """Delete the session for good. Its id stays taken, so that its file coming back is noticed.
+
+        Raises:
+            AlreadyRunningError: It is running, in whatever process or thread; also in this one.
+        """
         self._lifecycle.delete(id)
 
     def import_document(
@@ -172,7 +245,7 @@ class SessionStore(StoreEdits):
     def cleanup(
         self, *, older_than: timedelta | None = None, keep_last: int | None = None, dry_run: bool = False
     ) -> CleanupReport:
-        """Delete old sessions: by the signed time of their last save, and only if they verify.
+        """Delete old sessions: by the signed time of their last save, and only if they verify and are not running.
 
         Args:
             older_than: Age of the last save.

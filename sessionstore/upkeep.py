@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import accumulate
 
-from sessionstore.errors import InvalidValueError, SessionNotFoundError, SessionStoreError
+from sessionstore.errors import AlreadyRunningError, InvalidValueError, SessionNotFoundError, SessionStoreError
 from sessionstore.model import CleanupReport, SearchHit, SessionSummary, Unreadable, VerifyResult
 from sessionstore.sessions import Ground, Index, Lifecycle, Reader
 from sessionstore.sessions.index import Filter
@@ -75,7 +75,7 @@ def clean_up(
 ) -> CleanupReport:
     """Delete verified sessions that were last saved before `older_than` ago, or are not among the newest `keep_last`.
 
-    Both given: a session must be old and not among the newest.
+    Both given: a session must be old and not among the newest. One that is running is skipped, whatever its age.
 
     Raises:
         InvalidValueError: Neither is given, or one is negative.
@@ -92,6 +92,8 @@ def clean_up(
     skipped: list[Unreadable] = []
     for line in due:
         try:
+            if line.state == "running":
+                raise AlreadyRunningError(session_id=line.id, pid=0, started_at="")
             sealed, _ = reader.check(line.id)
             if not dry_run:
                 lifecycle.delete(line.id, expected_rev=sealed.seal.rev)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
+
+import msgspec
 
 from sessionstore import portable, upkeep
 from sessionstore.config import Config
@@ -13,6 +16,8 @@ from sessionstore.errors import ProjectPathError
 from sessionstore.format.log import MAX_PROJECT_CHARS
 from sessionstore.fs.project import ancestry, stated
 from sessionstore.model import (
+    AuditRecord,
+    AuditReport,
     Inspection,
     SearchHit,
     Session,
@@ -84,8 +89,10 @@ class StoreView:
         project: Path | None = None,
         tag: str | None = None,
         search: str | None = None,
+        running: bool | None = None,
         limit: int | None = None,
         cursor: str | None = None,
+        check_projects: bool = False,
     ) -> SessionPage:
         """One page of sessions, newest first, from signed rows. No file makes it fail: broken ones are shown.
 
@@ -93,14 +100,18 @@ class StoreView:
             project: Only sessions of this directory: the same device and inode, or the same path for sessions whose
                 project has no identity.
             tag, search: Only with this tag; only with this text in id, name, key, tags or project.
+            running: True: only sessions that a process holds resumed right now. False: only the others.
             limit: How many; None for all.
             cursor: `next_cursor` of the page before.
+            check_projects: Look, once each, whether the projects of the sessions listed are still where they were, and
+                say it in `project_state`. One that lies on a server that does not answer keeps the list waiting.
 
         Raises:
             InvalidValueError: The cursor is none of ours, or `limit` is below 1.
             ProjectPathError: `invalid_path`: `project` cannot be a path.
         """
-        return self._index.page(self._filter(project, tag, search), limit=limit, cursor=cursor)
+        only = msgspec.structs.replace(self._filter(project, tag, search), running=running)
+        return self._index.page(only, limit=limit, cursor=cursor, check_projects=check_projects)
 
     def summary(self, id: str) -> SessionSummary:
         """The session's line of the list."""
@@ -128,6 +139,33 @@ class StoreView:
         if id is not None:
             return iter((upkeep.verify(self._reader, check_id(id)),))
         return upkeep.verify_all(self._index, self._reader)
+
+    def audit(
+        self,
+        *,
+        events: Collection[str] = (),
+        session: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+    ) -> Iterator[AuditRecord]:
+        """Yield the events of the audit log, the newest last; only lines that verify. `verify_audit` names the others.
+
+        Args:
+            events: Only these kinds; empty for all.
+            session: Only events of the session with this id; it need not exist any more.
+            since, until: From this moment on; before that one. Aware times.
+            limit: Only the newest so many.
+
+        Raises:
+            InvalidValueError: There is no such kind, a time has no zone, or `limit` is below 1.
+        """
+        session_id = None if session is None else check_id(session)
+        return self._ground.audit.records(events=events, session_id=session_id, since=since, until=until, limit=limit)
+
+    def verify_audit(self) -> AuditReport:
+        """Check every line of the audit log, and that none is missing. Nothing found is raised."""
+        return self._ground.audit.verify()
 
     def inspect(self, id: str) -> Inspection:
         """What stands in the session's file, whether it verifies or not, undecoded. Trust none of it."""

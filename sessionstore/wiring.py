@@ -11,13 +11,14 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from sessionstore.audit import AuditLog
 from sessionstore.config import Config, load_config
 from sessionstore.errors import InvalidValueError, StoreMismatchError, StoreUnavailableError
 from sessionstore.fs import Directory, Locks
@@ -27,7 +28,7 @@ from sessionstore.ledger import Ledger
 from sessionstore.model import utc_now
 from sessionstore.sessions import Ground
 from sessionstore.start import Start
-from sessionstore.storage import Backend, FileBackend, MemoryBackend
+from sessionstore.storage import Backend, FileBackend, FileRuns, MemoryBackend
 from sessionstore.store import SessionStore
 
 if TYPE_CHECKING:
@@ -116,7 +117,9 @@ def claim_store(config: Config) -> str:
             with Ledger.open(places.state, keyring, store_id, timeout_s=config.lock_timeout_s) as ledger:
                 if ledger.binding(store_id) is None:
                     raise StoreMismatchError(path=places.data.path, reason="this ledger does not know its store id")
-                ledger.bind(store_id, *places.data.identity)
+                with closing(AuditLog(places.state, keyring, store_id, ledger, places.locks, config)) as audit:
+                    audit.record("store_claimed", path=places.data.path)
+                    ledger.bind(store_id, *places.data.identity)
         return store_id
 
 
@@ -137,9 +140,31 @@ def _open(config: Config, opened: ExitStack, *, memory: bool, read_only: bool) -
     )
     opened.callback(ledger.close)
     _check_binding(ledger, store_id, places.data)
-    closing = opened.pop_all()
-    opened.callback(closing.close)
-    return Ground(store_id, keyring, ledger, places.backend, config, utc_now, read_only, closing.close), notices
+    audit = AuditLog(places.state, keyring, store_id, ledger, places.locks, config, read_only=read_only)
+    opened.callback(audit.close)
+    _tell_inventory(audit, ledger, store_id)
+    parts = opened.pop_all()
+    opened.callback(parts.close)
+    ground = Ground(
+        store_id=store_id,
+        keyring=keyring,
+        ledger=ledger,
+        backend=places.backend,
+        config=config,
+        audit=audit,
+        now=utc_now,
+        read_only=read_only,
+        close=parts.close,
+    )
+    return ground, notices
+
+
+def _tell_inventory(audit: AuditLog, ledger: Ledger, store_id: str) -> None:
+    """Write down, as the log's first line, that unsigned files were taken as genuine; again after a kill before it."""
+    binding = ledger.binding(store_id)
+    inventory = None if binding is None else binding.inventory
+    if inventory is not None and inventory.entries and ledger.audit.head() is None:
+        audit.record("inventory_taken", count=inventory.entries)
 
 
 @dataclass(frozen=True)
@@ -165,9 +190,11 @@ def _places(config: Config, opened: ExitStack, *, memory: bool, make: bool) -> _
         )
     data = opened.enter_context(Directory.open(config.data_dir, create=make))
     sessions = opened.enter_context(data.sub("sessions", create=make))
-    locks = Locks(opened.enter_context(state.sub("locks", create=make, strict=True)), make=make)
+    lock_files = opened.enter_context(state.sub("locks", create=make, strict=True))
+    locks = Locks(lock_files, make=make)
     opened.callback(locks.close)
-    files = FileBackend(sessions, lambda: data.sub("quarantine", create=True), locks)
+    runs = FileRuns(lock_files, opened.enter_context(state.sub("runs", create=make, strict=True)), read_only=not make)
+    files = FileBackend(sessions, lambda: data.sub("quarantine", create=True), locks, runs)
     backend: Backend = MemoryBackend() if memory else files
     salt = b"" if config.signing_salt is None else config.signing_salt.reveal()
     start = Start(config, state, data, backend, FileKeyStore(state, salt))

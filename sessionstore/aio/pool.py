@@ -48,6 +48,12 @@ class Pool:
         """
         return await self._start(function, *args, **kwargs)
 
+    async def end(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `call`, for the end of what was begun: once the pool is closing it runs in the caller's own thread."""
+        if self._is_closing:
+            return function(*args, **kwargs)
+        return await self._start(function, *args, **kwargs)
+
     async def stream(self, make: Callable[[], Iterator[T]]) -> AsyncGenerator[T, None]:
         """Yield what the iterator yields. `make` and every step of it run in a thread, one at a time.
 

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from sessionstore.aio.pool import Pool
+from sessionstore.aio.run import Resuming
 from sessionstore.config import Config
 from sessionstore.errors import InvalidValueError, StoreUnavailableError
 from sessionstore.model import Session
@@ -140,13 +141,24 @@ class AsyncSessionStore:
     verify = _streamed(SessionStore.verify)
     inspect = _awaited(SessionStore.inspect)
 
+    audit = _streamed(SessionStore.audit)
+    verify_audit = _awaited(SessionStore.verify_audit)
+
     export = _awaited(SessionStore.export)
+    count_attempt = _awaited(SessionStore.count_attempt)
+    rebind = _awaited(SessionStore.rebind)
+    bound_below = _streamed(SessionStore.bound_below)
+
     import_document = _awaited(SessionStore.import_document)
     cleanup = _awaited(SessionStore.cleanup)
 
     async def get_or_create(self, key: str, **create_args: Any) -> Session:
         """As `SessionStore.get_or_create`. Written out because type checkers cannot carry open keywords over."""
         return await self._pool.call(self._opened.get_or_create, key, **create_args)
+
+    def resume(self, id: str) -> Resuming:
+        """As `SessionStore.resume`, for `async with`; see `sessionstore.aio.run` for what cancelling means."""
+        return Resuming(self._opened.resume(id), self._pool)
 
     @property
     def _opened(self) -> SessionStore:

@@ -43,7 +43,10 @@ def _age(ctx: click.Context, parameter: click.Parameter, text: str | None) -> ti
 def command(
     invocation: Invocation, older_than: timedelta | None, keep_last: int | None, dry_run: bool, confirmed: bool
 ) -> None:
-    """Delete old sessions for good. The age is the signed time of the last save; damaged sessions are left alone."""
+    """Delete old sessions for good. The age is the signed time of the last save.
+
+    Sessions that are damaged or running are left alone.
+    """
     shown = False
     with invocation.open_store() as store:
         if older_than is None and store.config.cleanup_days is not None:
@@ -66,5 +69,5 @@ def command(
     if report.removed and not shown:
         sessions_table(report.removed, with_project=True)
     if report.skipped:
-        unreadable_table(report.skipped)
+        unreadable_table(report.skipped, title="KEPT")
     output.say(f"{count_text(len(report.removed), 'session')} {'would be removed' if dry_run else 'removed'}")

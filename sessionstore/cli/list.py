@@ -21,6 +21,7 @@ from sessionstore.cli.resolve import scope
 )
 @click.option("--tag", metavar="TAG", help="Sessions that have this tag.")
 @click.option("--search", metavar="TEXT", help="Sessions with TEXT in name, key, tags or id, in any case of letters.")
+@click.option("--running", is_flag=True, help="Sessions that a process is working with right now.")
 @click.option("-n", "limit", metavar="N", type=click.IntRange(min=1), help="The newest N sessions. Default: all.")
 def command(
     invocation: Invocation,
@@ -28,6 +29,7 @@ def command(
     project: str | None,
     tag: str | None,
     search: str | None,
+    running: bool,
     limit: int | None,
 ) -> None:
     """List sessions, newest first.
@@ -39,7 +41,14 @@ def command(
         raise click.UsageError("--all and --project exclude each other")
     with invocation.open_store() as store:
         inside = None if everything or project is not None else scope(store)
-        page = store.list(project=project or inside, tag=tag, search=search, limit=limit)
+        page = store.list(
+            project=project or inside,
+            tag=tag,
+            search=search,
+            running=running or None,
+            limit=limit,
+            check_projects=True,
+        )
         sessions, unreadable = page.sessions, page.unreadable
     if invocation.json:
         output.value(
@@ -56,7 +65,7 @@ def command(
         if sessions:
             output.line()
         unreadable_table(unreadable)
-    filtered = bool(tag or search or project or inside)
+    filtered = bool(tag or search or running or project or inside)
     if inside is not None:
         output.note(f"sessions of {inside}; --all shows the whole store")
     if page.next_cursor is not None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # How much of a value that is no text of a message is shown to people; programs get all of it.
 MAX_VALUE_CHARS = 300
 MIN_ID_CHARS = 8
+# What is said of a project that is not where it was; nothing is said where all is well or nobody knows.
+MISSED = ("gone", "replaced")
 
 
 def size_text(size_bytes: int) -> str:
@@ -70,9 +72,11 @@ def summary_object(session: Session | SessionSummary) -> dict[str, Any]:
         "tags": list(session.tags),
         "provenance": session.provenance,
     }
-    for member in ("state", "integrity"):
+    for member in ("state", "integrity", "project_state"):
         if hasattr(session, member):
             members[member] = getattr(session, member)
+    if members.get("project_state") == "unchecked":
+        del members["project_state"]
     return members
 
 
@@ -86,6 +90,7 @@ def summary_pairs(session: Session | SessionSummary) -> list[tuple[str, str]]:
         ("project", known["project"] or ""),
         ("parent", known["parent"] or ""),
         ("tags", ", ".join(known["tags"])),
+        ("state", "running" if known.get("state") == "running" else ""),
         ("created", exact_time(known["created_at"])),
         ("updated", exact_time(known["updated_at"])),
         ("closed", exact_time(known["closed_at"])),
@@ -98,10 +103,11 @@ def summary_pairs(session: Session | SessionSummary) -> list[tuple[str, str]]:
 
 
 def sessions_table(sessions: Sequence[SessionSummary], *, with_project: bool) -> None:
-    """The list of sessions: short ids on a terminal, full ones elsewhere."""
+    """The list of sessions: short ids on a terminal, full ones elsewhere. A project that is not there is marked."""
     chars = _id_chars([session.id for session in sessions]) if output.stdout_is_terminal() else 36
     tagged = any(session.tags for session in sessions)
     running = any(session.state == "running" for session in sessions)
+    with_project = with_project or any(session.project_state in MISSED for session in sessions)
     columns = [Column("ID"), Column("NAME", flexible=True), Column("UPDATED")]
     columns += [Column("ENTRIES", right=True), Column("SIZE", right=True)]
     columns += [Column("STATE")] * running + [Column("TAGS", flexible=True)] * tagged
@@ -111,15 +117,15 @@ def sessions_table(sessions: Sequence[SessionSummary], *, with_project: bool) ->
         row = [session.id[:chars], session.name, local_time(session.updated_at)]
         row += [f"{session.entries:,}", size_text(session.size_bytes)]
         row += [session.state] * running + [", ".join(session.tags)] * tagged
-        row += [session.project or ""] * with_project
+        row += [project_text(session)] * with_project
         rows.append(row)
     table(columns, rows)
 
 
-def unreadable_table(unreadable: Sequence[Unreadable]) -> None:
+def unreadable_table(unreadable: Sequence[Unreadable], *, title: str = "UNREADABLE") -> None:
     """Files that are no session that could be opened, each with the code of the error that opening it raises."""
     rows = [(broken.name, broken.code, broken.text) for broken in unreadable]
-    table([Column("UNREADABLE"), Column("CODE"), Column("WHAT", wraps=True)], rows)
+    table([Column(title), Column("CODE"), Column("WHAT", wraps=True)], rows)
 
 
 def entry_lines(number: int, entry: dict[str, Any]) -> list[str]:
@@ -157,6 +163,13 @@ def _shortened(value: Any) -> str:
     if len(text) <= MAX_VALUE_CHARS:
         return text
     return f"{text[:MAX_VALUE_CHARS]}… ({len(text) - MAX_VALUE_CHARS:,} more characters)"
+
+
+def project_text(session: SessionSummary) -> str:
+    """The project, with the mark in front: the end of a long path is cut on a terminal."""
+    if session.project is None:
+        return ""
+    return f"{session.project_state}: {session.project}" if session.project_state in MISSED else session.project
 
 
 def _id_chars(ids: Sequence[str]) -> int:

@@ -34,7 +34,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         cleanup_days: Age in days for a cleanup that is not told one (1 to 36,500); None: it has to be told.
         lock_timeout_s: Seconds to wait for a lock of another process or thread (0 to 3,600; 0 tries once).
         sync_interval_s: Seconds after which an append also syncs the ledger (0 to 60; 0 every time).
+        audit_max_file_bytes: Size in bytes from which on the audit log goes on in a new file (16 KiB to 1 GiB).
+        audit_retention_days: Age in days from which on closed files of the audit log are removed (1 to 36,500); None:
+            they are kept.
         legacy: What happens to unsigned files found when a store is first opened.
+        resume_limit: How often one session may be resumed within the window (0 to 10,000; 0: no such limit).
+        resume_global_limit: The same for all sessions together.
+        resume_window_seconds: How long an attempt counts, in seconds (1 to 86,400).
+        resume_storage_uri: Address of a storage of the library `limits` that counts attempts in place of the ledger, or
+            None. Hidden in every text form of this object.
         signing_salt: Extra context for key derivation, or None. Hidden in every text form of this object.
 
     Raises:
@@ -51,7 +59,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     cleanup_days: int | None = None
     lock_timeout_s: float = 10.0
     sync_interval_s: float = 5.0
+    audit_max_file_bytes: int = MIB
+    audit_retention_days: int | None = 365
     legacy: Legacy = "adopt"
+    resume_limit: int = 5
+    resume_global_limit: int = 60
+    resume_window_seconds: int = 60
+    resume_storage_uri: Secret | None = None
     signing_salt: Secret | None = None
 
     def __post_init__(self) -> None:

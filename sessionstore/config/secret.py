@@ -1,4 +1,4 @@
-"""A value that must not be shown: the signing salt.
+"""A value that must not be shown: the signing salt, or an address with a password in it.
 
 Rules:
 

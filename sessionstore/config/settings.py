@@ -11,19 +11,21 @@ from collections.abc import Iterable
 
 import msgspec
 
-from sessionstore.config.values import Count, Kind, Place, Salt, Seconds, Size, Word
+from sessionstore.config.values import Count, Kind, Place, Salt, Seconds, Size, StorageUri, Word
 
 KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
 TIB = 1 << 40
+# Every attempt within the window is a number in one row that is read and written again.
+MAX_ATTEMPTS = 10_000
 
 # Names that mean something beside the settings.
 HOME_NAME = "SESSIONSTORE_HOME"
 ENVIRONMENT_PREFIX = "SESSIONSTORE_"
 # What others pass in the environment: `resume` to the command it starts, tests to themselves.
 PASSED_NAMES = ("SESSIONSTORE_SESSION_FD", "SESSIONSTORE_SESSION_ID")
-PASSED_PREFIXES = ("SESSIONSTORE_RESUME_", "SESSIONSTORE_TEST_")
+PASSED_PREFIXES = ("SESSIONSTORE_TEST_",)
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -97,10 +99,46 @@ SETTINGS: tuple[Setting, ...] = (
         "how old the last synced head may become while turns are appended; 0 syncs it every time",
     ),
     Setting(
+        "audit_max_file_bytes",
+        Size(16 * KIB, GIB),
+        "1 MiB",
+        "from which size on the audit log goes on in a new file",
+    ),
+    Setting(
+        "audit_retention_days",
+        Count(1, 36_500, "days", optional=True),
+        "365",
+        "how old a closed file of the audit log must be to be removed",
+    ),
+    Setting(
         "legacy",
         Word(("adopt", "ask", "refuse")),
         "adopt",
         "what happens to unsigned files that are present when a store is first opened",
+    ),
+    Setting(
+        "resume_limit",
+        Count(0, MAX_ATTEMPTS, "attempts"),
+        "5",
+        "how often one session may be resumed within the window; 0 switches this limit off",
+    ),
+    Setting(
+        "resume_global_limit",
+        Count(0, MAX_ATTEMPTS, "attempts"),
+        "60",
+        "how often all sessions together may be resumed within the window; 0 switches this limit off",
+    ),
+    Setting(
+        "resume_window_seconds",
+        Count(1, 86_400, "seconds"),
+        "60",
+        "how long an attempt to resume counts",
+    ),
+    Setting(
+        "resume_storage_uri",
+        StorageUri(),
+        "ledger",
+        "where attempts to resume are counted; of an address only the scheme is shown",
     ),
     Setting(
         "signing_salt",

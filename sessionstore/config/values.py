@@ -24,11 +24,13 @@ import msgspec
 from sessionstore.config.secret import Secret
 
 MAX_SALT_BYTES = 1024
+MAX_URI_CHARS = 2048
 
 # Binary only: whether "MB" means 1,000,000 or 1,048,576 is a guess, and a limit is no place for one.
 _BYTES_PER_UNIT = {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10}
 _SIZE = re.compile(r"(0|[1-9][0-9]{0,18})(?: ?(KiB|MiB|GiB|TiB))?")
 _COUNT = re.compile(r"0|[1-9][0-9]{0,18}")
+_URI = re.compile(r"([a-z][a-z0-9+]{0,31}://)([!-~]*)")
 _SECONDS = re.compile(r"(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,9})?")
 
 
@@ -226,6 +228,35 @@ class Salt(msgspec.Struct, frozen=True):
 
     def show(self, value: object) -> str:
         return "not set" if value is None else "set (hidden)"
+
+
+class StorageUri(msgspec.Struct, frozen=True):
+    """Where attempts are counted: the word `ledger`, which is None in code, or an address that may hold a password."""
+
+    unit: str = ""
+    needed: str = "ledger, or an address such as redis://host:6379 without spaces is needed"
+
+    def read(self, raw: object) -> Secret | None:
+        if raw == "ledger":
+            return None
+        if not isinstance(raw, str):
+            raise ValueError(self.needed)
+        secret = Secret(raw.encode("utf-8", "surrogatepass"))
+        self.check(secret)
+        return secret
+
+    def check(self, value: object) -> None:
+        if value is None:
+            return
+        if not isinstance(value, Secret):
+            raise ValueError("a Secret is needed")
+        text = value.reveal().decode("ascii", "replace")
+        if len(text) > MAX_URI_CHARS or not _URI.fullmatch(text):
+            raise ValueError(self.needed)
+
+    def show(self, value: object) -> str:
+        match = _URI.fullmatch(value.reveal().decode("ascii", "replace")) if isinstance(value, Secret) else None
+        return "ledger" if match is None else match[1] + "(hidden)" * bool(match[2])
 
 
 def is_path(text: str) -> bool:

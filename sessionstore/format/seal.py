@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
-from typing import Any
 
 import msgspec
 
@@ -126,18 +125,18 @@ class Sealer:
         self._keyring = keyring
         self._identity = (CONTEXT, store_id.encode(), session_id.encode())
 
-    def make(self, previous: Sealed | None, body: bytes, fields: dict[str, Any]) -> Sealed:
+    def make(self, previous: Sealed | None, body: bytes, seal: Seal) -> Sealed:
         """Seal `body`, which follows `previous` directly.
 
         Args:
             previous: The seal before, None at the start of a file.
             body: The new lines.
-            fields: Every member of `Seal` but `chain`.
+            seal: What it says; its `chain` is put in here.
 
         Raises:
             TooLargeError: Name, tags and project make the seal line longer than 16 KiB.
         """
-        seal = Seal(**fields, chain=_chain(previous, body))
+        seal = msgspec.structs.replace(seal, chain=_chain(previous, body))
         key = self._keyring.mac_key("session")
         content = SEAL + _encode(seal)
         signature = f"ss2.{key.key_id}.{self._tag(key, content).hex()}"

@@ -13,6 +13,7 @@ local ones.
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 from sessionstore.fs.refusal import unavailable
@@ -120,3 +121,13 @@ def _typed_as(fd: int) -> str:
 
     magic = KERNEL.fs_type(fd)
     return "unknown" if magic is None else kind_of_magic(magic)
+
+
+def why_unwritable(fd: int) -> str | None:
+    """Why nothing can be written into an opened directory now, in words; None if nothing is known against it."""
+    try:
+        if not os.access(".", os.W_OK | os.X_OK, dir_fd=fd, effective_ids=os.access in os.supports_effective_ids):
+            return "permission denied, or the file system is read-only"
+        return None if os.fstatvfs(fd).f_bavail else "the disk is full"
+    except OSError as exc:
+        return (exc.strerror or type(exc).__name__).lower()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from functools import lru_cache
 from typing import Literal
 
 from sessionstore.errors import InvalidValueError, StoreUnavailableError
@@ -66,6 +67,7 @@ def foreign(owner: int) -> str | None:
     return None if owner == euid else f"it belongs to user id {owner}, this process runs as {euid}"
 
 
+@lru_cache(maxsize=256)  # a save asks three times, always for the same
 def check_name(name: str) -> str:
     """The name itself, if it can be one file's name in a directory held open.
 

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from sessionstore.errors import InvalidValueError
 from sessionstore.fs.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, Kernel, closing_fd
 
 _NO_LONGER_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-_OPENAT2_UNUSABLE = frozenset({errno.ENOSYS, errno.EPERM, errno.ENAMETOOLONG})
+OPENAT2_UNUSABLE = frozenset({errno.ENOSYS, errno.EPERM, errno.ENAMETOOLONG})
+_NOFOLLOW = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
 _PROC_UNUSABLE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES})
 
 
@@ -40,17 +42,43 @@ def open_nofollow(kernel: Kernel, path: bytes) -> int:
         InvalidValueError: `path` is not canonical: relative, or with an empty, `.` or `..` component, or a NUL byte.
         OSError: ELOOP or ENOTDIR: a component is a link or no directory. Else whatever the kernel says.
     """
-    parts = _components(path)
-    with closing_fd(os.open(b"/", kernel.directory_flags)) as root:
+    parts = components(path)
+    root = os.open(b"/", kernel.directory_flags)
+    try:
         if kernel.openat2_state() == "available":
             try:
-                relative = b"/".join(parts) or b"."
-                return kernel.openat2(root, relative, kernel.directory_flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+                # Without the slash at the front: this way it is relative, to the descriptor of `/`.
+                return kernel.openat2(root, path[1:] or b".", kernel.directory_flags, _NOFOLLOW)
             except OSError as exc:
                 # A sandbox may have been entered since the kernel was asked.
-                if exc.errno not in _OPENAT2_UNUSABLE:
+                if exc.errno not in OPENAT2_UNUSABLE:
                     raise
         return _walk(kernel, root, parts)
+    finally:
+        os.close(root)
+
+
+def obstacle(kernel: Kernel, path: bytes) -> tuple[bytes, int] | None:
+    """The first component on the way along the canonical `path` that is no directory: its path, and its `st_mode`.
+
+    For the wording of a refusal: ENOTDIR does not tell a link from a file. Nothing found here makes anything accepted.
+
+    Returns:
+        None if every component is a directory by now.
+
+    Raises:
+        OSError: ENOENT: a component is missing. Else whatever the kernel says.
+    """
+    parts = components(path)
+    fd = os.open(b"/", kernel.directory_flags)
+    for index, part in enumerate(parts, start=1):
+        with closing_fd(fd):
+            mode = os.stat(part, dir_fd=fd, follow_symlinks=False).st_mode
+            if not stat.S_ISDIR(mode):
+                return b"/" + b"/".join(parts[:index]), mode
+            fd = os.open(part, kernel.directory_flags | os.O_NOFOLLOW, dir_fd=fd)
+    os.close(fd)
+    return None
 
 
 def canonical_path(kernel: Kernel, fd: int, spelling: bytes) -> bytes | None:
@@ -97,7 +125,7 @@ def proc_path(kernel: Kernel, fd: int) -> bytes | None:
 
 def is_inside(path: bytes, root: bytes) -> bool:
     """Whether the canonical `path` is `root` or lies below it, by whole components: `/a/bc` is not inside `/a/b`."""
-    parts, root_parts = _components(path), _components(root)
+    parts, root_parts = components(path), components(root)
     return parts[: len(root_parts)] == root_parts
 
 
@@ -123,19 +151,28 @@ def ancestry(kernel: Kernel, spelling: bytes) -> tuple[tuple[int, int], ...]:
             fd = os.open(b"..", kernel.directory_flags, dir_fd=fd)
 
 
-def _components(path: bytes) -> list[bytes]:
-    first, *parts = path.split(b"/")
-    if parts == [b""]:
-        parts = []
+def components(path: bytes) -> list[bytes]:
+    """The names between the slashes of an absolute path in canonical form; none for `/`.
+
+    Raises:
+        InvalidValueError: It is relative, or has an empty, `.` or `..` component, or a NUL byte.
+    """
     # `link/` would be followed in spite of O_NOFOLLOW, and `..` leads out: neither is ever in a canonical path.
-    if first or path == b"" or b"\0" in path or any(part in (b"", b".", b"..") for part in parts):
+    ended = path + b"/" if path != b"/" else path
+    if not path.startswith(b"/") or b"//" in ended or b"/./" in ended or b"/../" in ended or b"\0" in path:
         raise InvalidValueError(what="path", reason="not an absolute path in canonical form")
-    return parts
+    return ended[1:].split(b"/")[:-1]
 
 
 def _walk(kernel: Kernel, root: int, parts: list[bytes]) -> int:
-    fd = os.open(b".", kernel.directory_flags, dir_fd=root)
-    for part in parts:
-        with closing_fd(fd):
-            fd = os.open(part, kernel.directory_flags | os.O_NOFOLLOW, dir_fd=fd)
+    # No context managers: this is a dozen rounds of two calls each.
+    flags = kernel.directory_flags | os.O_NOFOLLOW
+    fd = root
+    for part in parts or [b"."]:
+        try:
+            below = os.open(part, flags, dir_fd=fd)
+        finally:
+            if fd != root:
+                os.close(fd)
+        fd = below
     return fd

@@ -16,8 +16,7 @@ import errno
 import os
 import struct
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Any, Literal, NamedTuple
 
 from sessionstore.errors import InvalidValueError
@@ -34,6 +33,20 @@ _MAX_HANDLE_BYTES = 128
 _STATX_BYTES, _STATX_BTIME, _STATX_MNT_ID = 256, 0x800, 0x1000
 _STATX_BTIME_AT, _STATX_MNT_ID_AT = 0x50, 0x90
 _STATFS_BYTES = 256  # more than any architecture's struct statfs
+_MOUNT_ID_AT = 8 + _MAX_HANDLE_BYTES
+# Made once: pinning makes these calls a dozen times within microseconds, and building their arguments costs as much.
+_HOW = struct.Struct("=QQQ")
+_HOW_BYTES = ctypes.c_size_t(_HOW.size)
+_NUMBER = ctypes.c_long(_SYS_OPENAT2)
+_THE_FD_ITSELF = ctypes.c_char_p(b"")
+_EMPTY_PATH = ctypes.c_int(AT_EMPTY_PATH)
+_ANY_KIND, _IDENTIFYING = _EMPTY_PATH, ctypes.c_int(AT_EMPTY_PATH | AT_HANDLE_FID)
+_WANTED = ctypes.c_uint(_STATX_BTIME | _STATX_MNT_ID)
+_HANDLE_HEAD = struct.Struct("=Ii")
+_MOUNT_ID = struct.Struct("=i")
+_HandleBuffer = ctypes.c_char * (_MOUNT_ID_AT + _MOUNT_ID.size)
+_StatxBuffer = ctypes.c_char * _STATX_BYTES
+_STATX_MASK, _STATX_TIME, _STATX_ID = struct.Struct("=I"), struct.Struct("=qI"), struct.Struct("=Q")
 _STATFS_TYPE = "@I" if sys.platform == "linux" and os.uname().machine == "s390x" else "@l"  # its first member
 
 # A sandbox answers ENOSYS or EPERM; EINVAL is an older kernel that does not know the flag; EOVERFLOW also stands for
@@ -86,7 +99,10 @@ class Kernel:
         dir_fds: bool = os.open in os.supports_dir_fd,
         proc_fds: bytes = b"/proc/self/fd",
     ) -> None:
-        self._libc = libc
+        self._syscall = getattr(libc, "syscall", None)
+        self._statx = getattr(libc, "statx", None)
+        self._name_to_handle_at = getattr(libc, "name_to_handle_at", None)
+        self._fstatfs = getattr(libc, "fstatfs", None)
         self._openat2_state: Openat2State | None = None
         self.has_o_path = o_path is not None
         self.dir_fds = dir_fds
@@ -105,8 +121,10 @@ class Kernel:
             self._openat2_state = self._probe_openat2()
         return self._openat2_state
 
-    def openat2(self, dir_fd: int, path: bytes, flags: int, resolve: int) -> int:
+    def openat2(self, dir_fd: int, path: bytes, flags: int, resolve: int, mode: int = 0) -> int:
         """A descriptor for `path`, resolved from `dir_fd` under the RESOLVE_* rules in `resolve`.
+
+        `mode` is for a file that is made; the kernel refuses anything but zero where none is.
 
         Raises:
             InvalidValueError: The path holds a NUL byte.
@@ -114,15 +132,8 @@ class Kernel:
         """
         if b"\0" in path:
             raise InvalidValueError(what="path", reason="a NUL byte cannot be part of it")
-        how = struct.pack("=QQQ", flags, 0, resolve)
-        return self._call(
-            "syscall",
-            ctypes.c_long(_SYS_OPENAT2),
-            ctypes.c_long(dir_fd),
-            ctypes.c_char_p(path),
-            ctypes.c_char_p(how),
-            ctypes.c_size_t(len(how)),
-        )
+        how = _HOW.pack(flags, mode, resolve)
+        return _call(self._syscall, "openat2", _NUMBER, dir_fd, path, how, _HOW_BYTES)
 
     def handle(self, fd: int) -> FileHandle | None:
         """The file handle of an open file: one that could be opened again, else one that only identifies.
@@ -132,15 +143,25 @@ class Kernel:
         Raises:
             OSError: The file system failed.
         """
-        for flags in (AT_EMPTY_PATH, AT_EMPTY_PATH | AT_HANDLE_FID):
-            buffer = ctypes.create_string_buffer(8 + _MAX_HANDLE_BYTES)
-            struct.pack_into("=Ii", buffer, 0, _MAX_HANDLE_BYTES, 0)
-            mount_id = ctypes.c_int()
-            args = (ctypes.c_int(fd), ctypes.c_char_p(b""), buffer, ctypes.byref(mount_id), ctypes.c_int(flags))
-            if self._answers("name_to_handle_at", *args):
-                size_bytes, kind = struct.unpack_from("=Ii", buffer)
-                return FileHandle(kind, buffer.raw[8 : 8 + size_bytes])
-        return None
+        return self.handle_on_mount(fd)[0]
+
+    def handle_on_mount(self, fd: int) -> tuple[FileHandle | None, int | None]:
+        """What `handle` gives, and the id of the mount, each None where there is none. One call where there is both.
+
+        Raises:
+            OSError: The file system failed.
+        """
+        found = self._handle(fd, _ANY_KIND) or self._handle(fd, _IDENTIFYING)
+        return found or (None, self.statx(fd).mount_id)
+
+    def identifying_handle(self, fd: int) -> FileHandle | None:
+        """The file handle that only identifies (AT_HANDLE_FID), also where there is one that could be opened again.
+
+        Raises:
+            OSError: The file system failed.
+        """
+        found = self._handle(fd, _IDENTIFYING)
+        return found[0] if found else None
 
     def statx(self, fd: int) -> Statx:
         """Birth time and mount id of an open file, each None where there is none.
@@ -150,15 +171,13 @@ class Kernel:
         Raises:
             OSError: The file system failed.
         """
-        buffer = ctypes.create_string_buffer(_STATX_BYTES)
-        wanted = ctypes.c_uint(_STATX_BTIME | _STATX_MNT_ID)
-        args = (ctypes.c_int(fd), ctypes.c_char_p(b""), ctypes.c_int(AT_EMPTY_PATH), wanted, buffer)
-        if not self._answers("statx", *args):
+        buffer = _StatxBuffer()
+        if not _answers(self._statx, "statx", fd, _THE_FD_ITSELF, _EMPTY_PATH, _WANTED, buffer):
             return Statx(None, None)
-        (mask,) = struct.unpack_from("=I", buffer)
-        seconds, nanoseconds = struct.unpack_from("=qI", buffer, _STATX_BTIME_AT)
+        (mask,) = _STATX_MASK.unpack_from(buffer)
+        seconds, nanoseconds = _STATX_TIME.unpack_from(buffer, _STATX_BTIME_AT)
         born_ns = seconds * 1_000_000_000 + nanoseconds if mask & _STATX_BTIME else 0
-        (mount_id,) = struct.unpack_from("=Q", buffer, _STATX_MNT_ID_AT)
+        (mount_id,) = _STATX_ID.unpack_from(buffer, _STATX_MNT_ID_AT)
         return Statx(born_ns or None, mount_id if mask & _STATX_MNT_ID else None)
 
     def fs_type(self, fd: int) -> int | None:
@@ -168,7 +187,7 @@ class Kernel:
             OSError: The file system failed.
         """
         buffer = ctypes.create_string_buffer(_STATFS_BYTES)
-        if not self._answers("fstatfs", ctypes.c_int(fd), buffer):
+        if not _answers(self._fstatfs, "fstatfs", fd, buffer):
             return None
         return int(struct.unpack_from(_STATFS_TYPE, buffer)[0]) & 0xFFFFFFFF
 
@@ -184,35 +203,53 @@ class Kernel:
                 raise
         return "available"
 
-    def _answers(self, name: str, *args: Any) -> bool:
-        try:
-            self._call(name, *args)
-        except OSError as exc:
-            if exc.errno in _NO_ANSWER:
-                return False
-            raise
-        return True
-
-    def _call(self, name: str, *args: Any) -> int:
-        function = getattr(self._libc, name, None)
-        if function is None:
-            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), name)
-        while True:
-            result = int(function(*args))
-            if result >= 0:
-                return result
-            number = ctypes.get_errno()
-            if number != errno.EINTR:
-                raise OSError(number, os.strerror(number), name)
+    def _handle(self, fd: int, flags: ctypes.c_int) -> tuple[FileHandle, int] | None:
+        buffer = _HandleBuffer()
+        _HANDLE_HEAD.pack_into(buffer, 0, _MAX_HANDLE_BYTES, 0)
+        mount_id = ctypes.byref(buffer, _MOUNT_ID_AT)
+        if not _answers(self._name_to_handle_at, "name_to_handle_at", fd, _THE_FD_ITSELF, buffer, mount_id, flags):
+            return None
+        size_bytes, kind = _HANDLE_HEAD.unpack_from(buffer)
+        return FileHandle(kind, buffer.raw[8 : 8 + size_bytes]), _MOUNT_ID.unpack_from(buffer, _MOUNT_ID_AT)[0]
 
 
-@contextmanager
-def closing_fd(fd: int) -> Iterator[int]:
+class closing_fd:
     """The descriptor, closed at the end of the block."""
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def __enter__(self) -> int:
+        return self._fd
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        os.close(self._fd)
+
+
+def _answers(function: Any, name: str, *args: Any) -> bool:
+    # Not by way of _call: this is asked three times for each resume, and nearly always answered.
+    if function is not None and function(*args) >= 0:
+        return True
+    number = ctypes.get_errno() if function is not None else errno.ENOSYS
+    if number in _NO_ANSWER:
+        return False
+    if number == errno.EINTR:
+        return _answers(function, name, *args)
+    raise OSError(number, os.strerror(number), name)
+
+
+def _call(function: Any, name: str, *args: Any) -> int:
+    if function is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), name)
+    while True:
+        result = function(*args)
+        if result >= 0:
+            return int(result)
+        number = ctypes.get_errno()
+        if number != errno.EINTR:
+            raise OSError(number, os.strerror(number), name)
 
 
 KERNEL = Kernel()

@@ -19,7 +19,7 @@ from sessionstore.errors import InvalidValueError, ProjectPathError
 AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 SHORT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-_MAY_PASS = SHORT_OF_RESOURCES | {errno.EIO, errno.ESTALE, errno.EACCES}
+_MAY_PASS = SHORT_OF_RESOURCES | {errno.EIO, errno.ESTALE, errno.EACCES, errno.EAGAIN}
 _VERDICTS = {
     errno.ENOENT: ("missing", "there is nothing under that name"),
     errno.ENOTDIR: ("not_a_directory", "it, or something on the way to it, is not a directory"),
@@ -55,12 +55,17 @@ def refusals(path: bytes) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        number = exc.errno or 0
-        name = errno.errorcode.get(number, f"error {number}")
-        verdict, detail = _VERDICTS.get(number, ("inaccessible", name))
-        if number in _MAY_PASS:
-            raise refused(path, verdict, f"{detail}, which may pass", "free the cause and try again") from exc
-        raise refused(path, verdict, detail) from exc
+        raise refusal(path, exc) from exc
+
+
+def refusal(path: bytes, exc: OSError) -> ProjectPathError:
+    """What an error of the system says about `path`."""
+    number = exc.errno or 0
+    name = errno.errorcode.get(number, f"error {number}")
+    verdict, detail = _VERDICTS.get(number, ("inaccessible", name))
+    if number in _MAY_PASS:
+        return refused(path, verdict, f"{detail}, which may pass", "free the cause and try again")
+    return refused(path, verdict, detail)
 
 
 def refused(path: bytes, verdict: str, detail: str, hint: str | None = None) -> ProjectPathError:

@@ -2,7 +2,34 @@
 
 from __future__ import annotations
 
+from sessionstore.ledger.attempts import Attempts
+from sessionstore.ledger.audit import AuditRows
 from sessionstore.ledger.ledger import Ledger
-from sessionstore.ledger.rows import Binding, Head, HeadState, InventoryEntry, InventoryState, InventorySummary
+from sessionstore.ledger.rows import (
+    AttemptClock,
+    AuditFile,
+    AuditFileState,
+    AuditHead,
+    Binding,
+    Head,
+    HeadState,
+    InventoryEntry,
+    InventoryState,
+    InventorySummary,
+)
 
-__all__ = ["Binding", "Head", "HeadState", "InventoryEntry", "InventoryState", "InventorySummary", "Ledger"]
+__all__ = [
+    "AttemptClock",
+    "Attempts",
+    "AuditFile",
+    "AuditFileState",
+    "AuditHead",
+    "AuditRows",
+    "Binding",
+    "Head",
+    "HeadState",
+    "InventoryEntry",
+    "InventoryState",
+    "InventorySummary",
+    "Ledger",
+]

@@ -90,6 +90,12 @@ class Anchors:
         binding = self._bound(anchor, store_id)
         self._put(connection, _with(anchor, msgspec.structs.replace(binding, inventory=inventory)))
 
+    def set_audit_file(self, connection: sqlite3.Connection, store_id: str, file: int) -> None:
+        """Note, inside a transaction, that a file of the audit log was begun. Errors as `bound`."""
+        anchor = self._load(connection)
+        binding = self._bound(anchor, store_id)
+        self._put(connection, _with(anchor, msgspec.structs.replace(binding, audit_file=file)))
+
     def _bound(self, anchor: Anchor, store_id: str) -> Binding:
         binding = _find(anchor, store_id)
         if binding is None:

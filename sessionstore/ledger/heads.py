@@ -116,6 +116,11 @@ class Heads:
         """What each row is marked with, by session id; not verified."""
         return dict(self._database.read("SELECT session_id, state FROM heads WHERE store_id = ?", (self._store_id,)))
 
+    def knows(self, session_id: str) -> bool:
+        """Whether there is a row of that id that is not marked as deleted; not verified."""
+        sql = "SELECT 1 FROM heads WHERE store_id = ? AND session_id = ? AND state != 'deleted'"
+        return bool(self._database.read(sql, (self._store_id, session_id)))
+
     def check(self, begun: int) -> None:
         """Verify every row and all of its columns, and that there are as many as were ever begun."""
         rows = self._database.read(_EVERY, (self._store_id,))

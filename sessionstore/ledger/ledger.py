@@ -1,8 +1,8 @@
 """The ledger: what this machine acknowledged, kept apart from the data, signed row by row.
 
-It answers three questions that the sealed files cannot answer about themselves: is this file the newest state that
-was saved here (heads); does this data directory belong here (bindings); was this unsigned file here from the start
-(inventory).
+It answers questions that the sealed files cannot answer about themselves: is this file the newest state that was saved
+here (heads); does this data directory belong here (bindings); was this unsigned file here from the start (inventory);
+where does the audit log end (audit); how often was something attempted lately (attempts).
 
 First start, under the state lock, the key last:
 `create` -> `bind` -> `take_inventory` -> `close`, all under another name; then the key is written, then `place`, then
@@ -18,11 +18,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 
 from sessionstore.errors import LedgerCorruptError
 from sessionstore.fs import Directory
 from sessionstore.ledger import files, schema
 from sessionstore.ledger.anchor import Anchors
+from sessionstore.ledger.attempts import Attempts, AttemptTable
+from sessionstore.ledger.audit import AuditRows
 from sessionstore.ledger.database import Database
 from sessionstore.ledger.heads import Cursor, Heads
 from sessionstore.ledger.inventory import Inventory
@@ -47,6 +50,8 @@ class Ledger:
         self._anchors = Anchors(database, keyring)
         self._heads = Heads(database, keyring, store_id)
         self._inventory = Inventory(database, self._anchors, keyring, store_id)
+        self._attempts = AttemptTable(database, keyring, store_id)
+        self._audit = AuditRows(database, self._anchors, keyring, store_id)
         self._store_id = store_id
 
     @staticmethod
@@ -151,6 +156,11 @@ class Ledger:
         """A value that differs from every earlier one if any process committed in between; compare it, no more."""
         return self._database.changed_token()
 
+    @property
+    def audit(self) -> AuditRows:
+        """What is known of the audit log."""
+        return self._audit
+
     # Data directories
 
     def bind(self, store_id: str, device: int, inode: int) -> None:
@@ -231,6 +241,10 @@ class Ledger:
         """
         return self._heads.states()
 
+    def knows(self, session_id: str) -> bool:
+        """Whether a session of that id was begun here and not deleted: from the index, nothing is verified or read."""
+        return self._heads.knows(session_id)
+
     # Unsigned files
 
     def take_inventory(self, entries: Iterable[InventoryEntry]) -> None:
@@ -250,6 +264,21 @@ class Ledger:
         """The entry of one file, verified; None if it is not listed."""
         return self._inventory.find(name)
 
+    # Attempts
+
+    @property
+    def store_id(self) -> str:
+        """The data directory whose heads, inventory and attempts these are."""
+        return self._store_id
+
+    def attempts(self) -> AbstractContextManager[Attempts]:
+        """A block that alone, of all processes, reads and writes the attempts counted lately.
+
+        What it wrote is committed when the block ends, and not synced: a power cut may forget attempts back to the last
+        synced commit. An exception that leaves the block takes everything back.
+        """
+        return self._attempts.transaction()
+
     def check(self) -> None:
         """Verify everything: the database's own structure, every row, every index column, and that no row is missing.
 
@@ -261,3 +290,4 @@ class Ledger:
         binding = self._anchors.binding(self._store_id)
         self._heads.check(binding.heads if binding else 0)
         self._inventory.read()
+        self._attempts.check()

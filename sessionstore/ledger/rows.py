@@ -26,6 +26,7 @@ from sessionstore.signing import Keyring, MacKey, Purpose, TagMismatch
 
 HeadState = Literal["creating", "live", "deleting", "deleted"]
 InventoryState = Literal["listed", "migrated"]
+AuditFileState = Literal["closed", "damaged", "cut", "retired"]
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -115,6 +116,7 @@ class Binding(msgspec.Struct, frozen=True, array_like=True, gc=False):
         device, inode: The directory itself, as it was when it was bound.
         heads: How many sessions were ever begun in it; their rows are never removed.
         inventory: The set of unsigned files, None until it is taken.
+        audit_file: Number of the newest file of the audit log, 0 while there is none.
     """
 
     store_id: str
@@ -122,6 +124,7 @@ class Binding(msgspec.Struct, frozen=True, array_like=True, gc=False):
     inode: int
     heads: int = 0
     inventory: InventorySummary | None = None
+    audit_file: int = 0
 
 
 class Anchor(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -136,7 +139,94 @@ class Anchor(msgspec.Struct, frozen=True, array_like=True, gc=False):
     writes: int = 0
 
 
-T = TypeVar("T", Head, InventoryEntry, Anchor)
+class Bucket(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The attempts of one kind that still count.
+
+    Attributes:
+        leaves_at: When the newest of them counts no more, in microseconds of the attempts' own time; the column too.
+        entries: When each was made, oldest first, in the same time.
+    """
+
+    leaves_at: int
+    entries: tuple[int, ...]
+
+
+class AttemptClock(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The own time of the attempts of one store, and the clocks it was taken from. It never goes back.
+
+    Attributes:
+        now_us: That time in microseconds; 0 at the first attempt.
+        boot: Which start of which system the next reading belongs to, "" where it cannot be told.
+        running_us: How long that system had been running then.
+        wall_us: Its wall clock then, since 1970.
+    """
+
+    now_us: int
+    boot: str
+    running_us: int
+    wall_us: int
+
+
+class AuditHead(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """Where the audit log ends, and what its newest file looked like when that was written.
+
+    Attributes:
+        file: Number of the newest file.
+        seq: Sequence number of the last line.
+        mac: Its 32 bytes.
+        end: Offset after it in that file, in bytes.
+        lines: How many lines that file has.
+        start_seq, start_mac: Sequence number and MAC of the line before the file's first.
+        day: UTC date of its first line, `YYYY-MM-DD`.
+        inode, size, mtime_ns, ctime_ns: The file's stamp.
+        synced_end: Up to where the file was synced.
+        boot: Which start of the machine the rest was written in, "" if the system does not say.
+    """
+
+    file: int
+    seq: int
+    mac: bytes
+    end: int
+    lines: int
+    start_seq: int
+    start_mac: bytes
+    day: str
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    synced_end: int
+    boot: str
+
+
+class AuditFile(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """A file of the audit log that takes no more lines.
+
+    Attributes:
+        file: Its number.
+        state: `closed`; `damaged`: it was not what was written when the next file was begun; `cut`: its unsynced end
+            was lost with the machine; `retired`: removed because of its age.
+        start_seq, start_mac: Sequence number and MAC of the line before its first.
+        seq, mac: Of its last line, or where that was lost, of the line that was last; the next file goes on from here.
+        end: Offset after that line, in bytes.
+        lines: How many lines were written.
+        day: UTC date of its first line.
+        digest: SHA-256 of its bytes when it was closed or found cut, 32 bytes; empty if damaged.
+    """
+
+    file: int
+    state: AuditFileState
+    start_seq: int
+    start_mac: bytes
+    seq: int
+    mac: bytes
+    end: int
+    lines: int
+    day: str
+    digest: bytes
+
+
+T = TypeVar("T", Head, InventoryEntry, Anchor, Bucket, AttemptClock, AuditHead, AuditFile)
 
 
 class RowSeal(Generic[T]):

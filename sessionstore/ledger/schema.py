@@ -21,6 +21,16 @@ VERSION = 1
 _OBJECTS = {
     "anchor": """CREATE TABLE anchor (
     id INTEGER PRIMARY KEY CHECK (id = 1), key_id TEXT NOT NULL, payload BLOB NOT NULL, mac BLOB NOT NULL)""",
+    "attempts": """CREATE TABLE attempts (
+    store_id TEXT NOT NULL, bucket TEXT NOT NULL, leaves_at INTEGER NOT NULL,
+    key_id TEXT NOT NULL, payload BLOB NOT NULL, mac BLOB NOT NULL,
+    PRIMARY KEY (store_id, bucket)) WITHOUT ROWID""",
+    "attempts_by_time": "CREATE INDEX attempts_by_time ON attempts (store_id, leaves_at)",
+    "attempts_clock": """CREATE TABLE attempts_clock (
+    store_id TEXT PRIMARY KEY, key_id TEXT NOT NULL, payload BLOB NOT NULL, mac BLOB NOT NULL) WITHOUT ROWID""",
+    "audit": """CREATE TABLE audit (
+    store_id TEXT NOT NULL, file INTEGER NOT NULL, key_id TEXT NOT NULL, payload BLOB NOT NULL, mac BLOB NOT NULL,
+    PRIMARY KEY (store_id, file)) WITHOUT ROWID""",
     "heads": """CREATE TABLE heads (
     store_id TEXT NOT NULL, session_id TEXT NOT NULL, state TEXT NOT NULL, updated_at TEXT NOT NULL, ext_key TEXT,
     key_id TEXT NOT NULL, payload BLOB NOT NULL, mac BLOB NOT NULL,

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from sessionstore.model.ids import check_id, check_key, check_name, check_tags, new_id
 from sessionstore.model.records import Message, ProjectRecord, Todo, check_todos
-from sessionstore.model.reports import CleanupReport, InspectedLine, Inspection, SearchHit
+from sessionstore.model.reports import (
+    AuditFinding,
+    AuditRecord,
+    AuditReport,
+    CleanupReport,
+    InspectedLine,
+    Inspection,
+    Rebinding,
+    SearchHit,
+)
 from sessionstore.model.session import (
     LoadWarning,
+    ProjectState,
     Provenance,
     Session,
     SessionPage,
@@ -18,13 +28,18 @@ from sessionstore.model.session import (
 from sessionstore.model.times import format_time, next_time, parse_time, utc_now
 
 __all__ = [
+    "AuditFinding",
+    "AuditRecord",
+    "AuditReport",
     "CleanupReport",
     "InspectedLine",
     "Inspection",
     "LoadWarning",
     "Message",
     "ProjectRecord",
+    "ProjectState",
     "Provenance",
+    "Rebinding",
     "SearchHit",
     "Session",
     "SessionPage",

@@ -1,11 +1,13 @@
-"""What searches, inspections and clean-ups give back."""
+"""What searches, inspections, clean-ups, rebindings and checks of the audit log give back."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 import msgspec
 
+from sessionstore.model.records import ProjectRecord
 from sessionstore.model.session import SessionSummary, Unreadable
 
 
@@ -65,8 +67,93 @@ class CleanupReport(msgspec.Struct, frozen=True):
 
     Attributes:
         removed: Sessions that were verified and deleted.
-        skipped: Sessions that are due but could not be verified, with the reason; they were left alone.
+        skipped: Sessions that are due but are running or could not be verified, with the reason; they were left alone.
     """
 
     removed: tuple[SessionSummary, ...]
     skipped: tuple[Unreadable, ...]
+
+
+class Rebinding(msgspec.Struct, frozen=True):
+    """A session's project directory before and after somebody bound it anew.
+
+    Attributes:
+        session_id: Which.
+        before: The record that was signed, None for a session that had no project.
+        after: The record of the directory as it was opened now.
+    """
+
+    session_id: str
+    before: ProjectRecord | None
+    after: ProjectRecord
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The members of the record that differ, in their order; empty if it is the same directory as before."""
+        if self.before is None:
+            return ProjectRecord.__struct_fields__
+        return tuple(
+            name for name in ProjectRecord.__struct_fields__ if getattr(self.before, name) != getattr(self.after, name)
+        )
+
+
+class AuditRecord(msgspec.Struct, frozen=True):
+    """One event of the audit log, verified.
+
+    Attributes:
+        file, line: Number of the file, and 1-based number of the line in it.
+        seq: Counts the events of the log from 1, over all files.
+        at: When it was written.
+        event: What happened, one of a fixed table.
+        session_id: The session it is about, or None.
+        pid: The process that wrote it.
+        fields: The particulars of that kind of event.
+    """
+
+    file: int
+    line: int
+    seq: int
+    at: datetime
+    event: str
+    session_id: str | None
+    pid: int
+    fields: dict[str, str | int | None]
+
+
+class AuditFinding(msgspec.Struct, frozen=True):
+    """A place where the audit log is not what was written.
+
+    Attributes:
+        file: Name of the file.
+        line: 1-based number of the first bad line, 0 if it is about the file as a whole.
+        kind: `changed`, `missing`, `unsafe_file`, or `unknown_file`: the ledger knows of no such file.
+        text: The same in words.
+    """
+
+    file: str
+    line: int
+    kind: Literal["changed", "missing", "unsafe_file", "unknown_file"]
+    text: str
+
+
+class AuditReport(msgspec.Struct, frozen=True):
+    """What a check of the whole audit log came to.
+
+    Attributes:
+        lines: How many lines verify.
+        files: How many files are there and whole.
+        retired: How many were removed because of their age.
+        findings: What is wrong, in the order of files; empty if nothing is.
+        notes: What is worth knowing and no sign of tampering, in words.
+    """
+
+    lines: int
+    files: int
+    retired: int
+    findings: tuple[AuditFinding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings

@@ -12,13 +12,15 @@ from sessionstore.model.records import Message, ProjectRecord, Todo
 from sessionstore.model.times import format_time
 
 Provenance = Literal["native", "legacy-adopted", "adopted", "imported"]
+ProjectState = Literal["unchecked", "here", "gone", "replaced", "unknown"]
 
 
 class LoadWarning(msgspec.Struct, frozen=True):
     """Something a caller should know about a session that is good all the same.
 
     Attributes:
-        code: `uncommitted_tail`, `several_links`, `loose_mode` or `session_limit_near`.
+        code: `uncommitted_tail`, `several_links`, `loose_mode`, `session_limit_near`; of a project directory
+            `alias_moved`, `weak_identity`, `device_changed`, `ancestor_writable`.
         text: The same for people.
     """
 
@@ -85,6 +87,10 @@ class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
         state: `running` while a process holds the session resumed, else `saved`.
         integrity: `listed`: the signed row of the ledger and the file's identity agree. `verified`: the whole file was
             checked.
+        project_state: What stood under the project's name when the list was made. `unchecked`: nobody asked. `here`:
+            a directory with the recorded inode number. `gone`: nothing. `replaced`: another directory, or a link or
+            file there or on the way to it. `unknown`: there is no project, no identity was recorded, or it cannot be
+            told. A hint for people: resuming judges for itself.
 
     The other attributes are those of `Session`.
     """
@@ -104,6 +110,7 @@ class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
     provenance: Provenance
     state: Literal["saved", "running"] = "saved"
     integrity: Literal["listed", "verified"] = "listed"
+    project_state: ProjectState = "unchecked"
 
 
 class Unreadable(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 
+from sessionstore.audit import AuditLog
 from sessionstore.config import Config
 from sessionstore.format.log import Summary
 from sessionstore.format.seal import Sealed, Sealer
@@ -22,7 +23,7 @@ class Ground:
 
     Attributes:
         store_id: Id that every signature binds.
-        keyring, ledger, backend, config: See their rooms.
+        keyring, ledger, backend, config, audit: See their rooms.
         now: The wall clock.
         read_only: Nothing may be written.
         close: Releases everything.
@@ -33,6 +34,7 @@ class Ground:
     ledger: Ledger
     backend: Backend
     config: Config
+    audit: AuditLog
     now: Callable[[], datetime]
     read_only: bool = False
     close: Callable[[], None] = lambda: None
@@ -43,7 +45,7 @@ class Ground:
 
     def locked(self, session_id: str, *, shared: bool = False) -> AbstractContextManager[None]:
         """Hold the session's write lock, waiting at most the configured time."""
-        return self.backend.lock(session_id, "write", shared=shared, timeout_s=self.config.lock_timeout_s)
+        return self.backend.lock(session_id, shared=shared, timeout_s=self.config.lock_timeout_s)
 
 
 def file_name(session_id: str) -> str:

@@ -8,7 +8,7 @@ verify only. Nothing makes the list fail: what cannot be opened is shown with th
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import closing
 
 import msgspec
@@ -35,7 +35,8 @@ from sessionstore.model import (
     parse_time,
 )
 from sessionstore.model.ids import is_id
-from sessionstore.sessions.ground import Ground, file_name, head_after, stamp_of, summary_of
+from sessionstore.sessions.ground import Ground, file_name, head_after, stamp_of
+from sessionstore.sessions.marks import Marks
 from sessionstore.sessions.read import Reader
 from sessionstore.storage import Stamp
 
@@ -51,15 +52,19 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         project: Its path as text, for sessions whose project has no identity.
         tag: A tag they must have.
         search: Text in id, name, key, tags or project, whatever the case.
+        running: Whether they are run right now.
     """
 
     place: tuple[int, int] | None = None
     project: str | None = None
     tag: str | None = None
     search: str | None = None
+    running: bool | None = None
 
-    def fits(self, head: Head) -> bool:
-        """Whether the session of `head` is to be listed."""
+    def fits(self, head: Head, running: Container[str]) -> bool:
+        """Whether the session of `head` is to be listed; `running`: the ids of those that are run."""
+        if self.running is not None and self.running is not (head.session_id in running):
+            return False
         if self.project is not None or self.place is not None:
             same = head.place == self.place if head.place is not None else head.project == self.project
             if not same:
@@ -80,13 +85,16 @@ class Index:
         self._reader = reader
         self._remembered: tuple[object, tuple[Unreadable, ...]] | None = None
 
-    def page(self, only: Filter, *, limit: int | None = None, cursor: str | None = None) -> SessionPage:
+    def page(
+        self, only: Filter, *, limit: int | None = None, cursor: str | None = None, check_projects: bool = False
+    ) -> SessionPage:
         """One page, newest first.
 
         Args:
             only: Which sessions.
             limit: How many at most; None for all.
             cursor: `next_cursor` of the page before.
+            check_projects: Look, once each, whether the projects are still there.
 
         Raises:
             InvalidValueError: The cursor is none of ours, or `limit` is below 1.
@@ -95,18 +103,19 @@ class Index:
             raise InvalidValueError(what="limit", reason="at least 1 is needed")
         after = None if cursor is None else _read_cursor(cursor)
         stamps = dict(self._ground.backend.scan()) if limit is None else None
+        marks = Marks(self._ground.backend.running(), check_projects=check_projects)
         sessions: list[SessionSummary] = []
         # Strangers belong to no project and no tag: they are shown on every first page.
         unreadable = [] if cursor is not None else list(self._strangers(stamps))
         for head in self._heads(after, limit):
             if limit is not None and len(sessions) == limit:
                 return SessionPage(tuple(sessions), _by_name(unreadable), _cursor(sessions[-1]))
-            if only.fits(head):
-                line = self._line(head, stamps)
-                if isinstance(line, SessionSummary):
-                    sessions.append(line)
-                elif line is not None:
-                    unreadable.append(line)
+            if only.fits(head, marks.running):
+                found = self._found(head, stamps)
+                if isinstance(found, Head):
+                    sessions.append(marks.line(found))
+                elif found is not None:
+                    unreadable.append(found)
         return SessionPage(tuple(sessions), _by_name(unreadable))
 
     def summary(self, session_id: str) -> SessionSummary:
@@ -119,7 +128,8 @@ class Index:
         if head is None or head.state != "live":
             self._reader.find(session_id).log.close()
             raise SessionNotFoundError
-        return self._checked(head, self._ground.backend.stamp(file_name(session_id)))
+        head = self._checked(head, self._ground.backend.stamp(file_name(session_id)))
+        return Marks(self._ground.backend.running()).line(head)
 
     def find(self, key: str) -> Head | None:
         """The head of the session with this external key, whatever its state."""
@@ -172,8 +182,8 @@ class Index:
                 return
             after, batch = (heads[-1].updated_at, heads[-1].session_id), max(batch, _BATCH)
 
-    def _line(self, head: Head, stamps: dict[str, Stamp | None] | None) -> SessionSummary | Unreadable | None:
-        """The line for a row; None if its session was deleted since the rows were read."""
+    def _found(self, head: Head, stamps: dict[str, Stamp | None] | None) -> Head | Unreadable | None:
+        """What stands for a row in the list; None if its session was deleted since the rows were read."""
         name = file_name(head.session_id)
         stamp = self._ground.backend.stamp(name) if stamps is None else stamps.get(name)
         try:
@@ -183,12 +193,13 @@ class Index:
         except SessionStoreError as error:
             return Unreadable(head.session_id, error.code, str(error))
 
-    def _checked(self, head: Head, stamp: Stamp | None) -> SessionSummary:
+    def _checked(self, head: Head, stamp: Stamp | None) -> Head:
+        """The head itself if its file is unchanged, else the head that the file would have."""
         if stamp == stamp_of(head):
-            return summary_of(head)
+            return head
         found = self._reader.settled(head.session_id)
         with closing(found.log):
-            return summary_of(head_after(found.head, found.sealed, found.stamp))
+            return head_after(found.head, found.sealed, found.stamp)
 
     def _strangers(self, stamps: dict[str, Stamp | None] | None) -> tuple[Unreadable, ...]:
         """Files that no live row stands for, by name. Remembered while neither names nor rows change."""

@@ -175,13 +175,14 @@ class Lifecycle:
         Works for sessions that no longer verify too; a second call raises `SessionNotFoundError`.
 
         Raises:
+            AlreadyRunningError: Somebody runs it, and be it the caller. Nobody can begin to while it is deleted.
             ConflictError: The session is not at `expected_rev`.
             VerificationError: `expected_rev` was given, and there is no telling.
             UnsafeFileError: A directory has its name; the session stays as it was.
         """
         check_id(session_id)
         self._refuse_read_only()
-        with self._ground.locked(session_id):
+        with self._ground.backend.at_rest(session_id), self._ground.locked(session_id):
             head = self._ground.ledger.head(session_id)
             if head is None or head.state == "deleted":
                 head = self._found(session_id).head  # raises the error that says what stands there
@@ -199,7 +200,7 @@ class Lifecycle:
         finished = 0
         for head in list(self._ground.ledger.heads(states=("creating", "deleting"))):
             try:
-                with self._ground.backend.lock(head.session_id, "write", timeout_s=0):
+                with self._ground.backend.lock(head.session_id, timeout_s=0):
                     finished += self._finish_one(head.session_id)
             except (StoreUnavailableError, VerificationError, KeyringError, TooLargeError):
                 continue

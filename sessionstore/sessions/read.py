@@ -1,7 +1,8 @@
 """Reading one session: verified before anything of it is decoded, in memory or in bounded steps.
 
 A refusal, or a tail, is confirmed once under the shared write lock, because a writer may have been half way. Nothing is
-read again if neither head nor log moved in between. A reader changes nothing.
+read again if neither head nor log moved in between. A reader changes nothing. What it refuses for good is an event of
+the audit log.
 
 Safe for many threads and processes at once, beside writers.
 """
@@ -12,12 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any, TypeVar
 
-from sessionstore.errors import KeyringError, VerificationError
+from sessionstore.errors import KeyringError, UnsupportedVersionError, VerificationError
 from sessionstore.format.chain import Unchained, chained_bodies
 from sessionstore.format.lines import STATE, Open, State, decode_state, read_lines
 from sessionstore.format.log import Content, Segment, walk
 from sessionstore.format.seal import Broken, Sealed
-from sessionstore.model import LoadWarning, Session, check_id, parse_time
+from sessionstore.model import LoadWarning, ProjectRecord, Session, check_id, parse_time
 from sessionstore.sessions.ground import Ground
 from sessionstore.sessions.judge import damaged
 from sessionstore.sessions.look import Found, Look
@@ -74,7 +75,11 @@ class Reader:
 
     def find(self, session_id: str) -> Found:
         """The open log with its last good seal, as it is at this moment; for writers, who hold the lock."""
-        return Look(self._ground, session_id).found()
+        try:
+            return Look(self._ground, session_id).found()
+        except VerificationError as error:
+            self._tell(session_id, error)
+            raise
 
     def verify(self, found: Found) -> None:
         """Check every byte up to the last seal, in bounded memory, nothing decoded but seals.
@@ -93,6 +98,12 @@ class Reader:
                 if line.startswith(STATE):
                     state = state.merged(decode_state(line))
         return state
+
+    def project(self, session_id: str) -> ProjectRecord | None:
+        """The record of the session's project directory, everything verified. Errors as `load`."""
+        found = self.settled(session_id)
+        with closing(found.log):
+            return self.state(found).project
 
     def content(self, found: Found, *, at: int | None = None) -> tuple[Content, Sealed]:
         """Everything up to the last seal, or up to revision `at`, verified and decoded.
@@ -115,6 +126,13 @@ class Reader:
         Raises:
             InvalidSignatureError: The next one is not what was saved.
         """
+        try:
+            yield from self._segments(found)
+        except VerificationError as error:
+            self._tell(found.head.session_id, error)
+            raise
+
+    def _segments(self, found: Found) -> Iterator[Segment]:
         last: Sealed | None = None
         try:
             sealer = self._ground.sealer(found.head.session_id)
@@ -147,16 +165,31 @@ class Reader:
             raise damaged(found.head.session_id, sealer.verify_line(good) if good else None)
         except (Broken, KeyringError):
             # The seal before was forged to fit: only its signature tells, so the first bad one is looked for.
-            self.verify(found)
+            for _ in self._segments(found):
+                pass
             raise damaged(found.head.session_id, None) from None
 
     def _check(self, look: Look) -> tuple[Sealed, tuple[LoadWarning, ...]]:
         found = look.found()
         with closing(found.log):
-            self.verify(found)
+            for _ in self._segments(found):
+                pass
             return found.sealed, found.warnings
 
     def _confirmed(self, session_id: str, attempt: Callable[[Look], T]) -> T:
+        try:
+            return self._tried(session_id, attempt)
+        except VerificationError as error:
+            self._tell(session_id, error)
+            raise
+
+    def _tell(self, session_id: str, error: VerificationError) -> None:
+        # A listed file of format version 1 is what it was, and only not read by this release.
+        if not isinstance(error, UnsupportedVersionError):
+            line = getattr(error, "line", None)
+            self._ground.audit.record("tampering_found", session_id=session_id, code=error.code, line=line)
+
+    def _tried(self, session_id: str, attempt: Callable[[Look], T]) -> T:
         look = Look(self._ground, session_id)
         try:
             result = attempt(look)

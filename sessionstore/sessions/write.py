@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -35,8 +35,8 @@ from sessionstore.errors import (
     StoreUnavailableError,
 )
 from sessionstore.format.lines import StateChange, entry_line, state_line
-from sessionstore.format.log import STEP_BYTES, Batch, Summary
-from sessionstore.format.seal import SEGMENT_BYTES, Broken, Sealed
+from sessionstore.format.log import STEP_BYTES, Batch, summarised
+from sessionstore.format.seal import SEGMENT_BYTES, Broken, Seal, Sealed
 from sessionstore.ledger import Head
 from sessionstore.model import Message, check_id, check_key, format_time, next_time, parse_time
 from sessionstore.model.session import as_entry
@@ -105,38 +105,45 @@ class Writer:
         if change is not None and change.is_empty:
             change = None
         lines, rest = self._first_lines(entries, change)
-        with self._ground.locked(session_id), self._working(session_id) as ready:
-            if idempotency_key is not None and ready.head.last_key == idempotency_key:
-                return ready.head.rev
-            if expected_rev is not None and expected_rev != ready.head.rev:
-                raise ConflictError(session_id=session_id, expected=expected_rev, found=ready.head.rev)
-            if not lines:
-                return ready.head.rev
-            batch = Batch(
-                self._ground.sealer(session_id),
-                ready.sealed,
-                self.summary(ready, change),
-                max_session_bytes=self._ground.config.max_session_bytes,
-                idempotency_key=idempotency_key,
-            )
-            stamp = ready.log.append(ready.sealed.end, batch.chunks(chain(lines, rest)))
-            head = head_after(ready.head, batch.sealed, stamp)
-            self.commit(head, ready.head)
-            ready.head, ready.sealed = head, batch.sealed
-            return head.rev
+        with self._ground.locked(session_id):
+            ready = self.ready(session_id)
+            try:
+                rev = self._append(ready, lines, rest, change, expected_rev, idempotency_key)
+            except BaseException:
+                ready.close()
+                raise
+            self._idle[session_id] = ready
+            while len(self._idle) > MAX_IDLE_LOGS:
+                self._idle.popitem(last=False)[1].close()
+            return rev
 
-    @contextmanager
-    def _working(self, session_id: str) -> Iterator[Ready]:
-        """The session's log, kept open afterwards if all went well; any failure closes it."""
-        ready = self.ready(session_id)
-        try:
-            yield ready
-        except BaseException:
-            ready.close()
-            raise
-        self._idle[session_id] = ready
-        while len(self._idle) > MAX_IDLE_LOGS:
-            self._idle.popitem(last=False)[1].close()
+    def _append(
+        self,
+        ready: Ready,
+        lines: list[bytes],
+        rest: Iterator[bytes],
+        change: StateChange | None,
+        expected_rev: int | None,
+        idempotency_key: str | None,
+    ) -> int:
+        if idempotency_key is not None and ready.head.last_key == idempotency_key:
+            return ready.head.rev
+        if expected_rev is not None and expected_rev != ready.head.rev:
+            raise ConflictError(session_id=ready.head.session_id, expected=expected_rev, found=ready.head.rev)
+        if not lines:
+            return ready.head.rev
+        batch = Batch(
+            self._ground.sealer(ready.head.session_id),
+            ready.sealed,
+            self.summary(ready, change),
+            max_session_bytes=self._ground.config.max_session_bytes,
+            idempotency_key=idempotency_key,
+        )
+        stamp = ready.log.append(ready.sealed.end, batch.chunks(chain(lines, rest)))
+        head = head_after(ready.head, batch.sealed, stamp)
+        self.commit(head, ready.head)
+        ready.head, ready.sealed = head, batch.sealed
+        return head.rev
 
     def ready(self, session_id: str) -> Ready:
         """The session's log, open at an end that is known to be good. The caller holds the write lock.
@@ -155,11 +162,26 @@ class Writer:
             self._reader.find(session_id).log.close()  # raises the error that says what is wrong
             raise SessionNotFoundError
         if held is not None:
-            if held.log.is_current() and held.log.stamp() == stamp_of(head) and held.head.tag == head.tag:
-                held.head = head
+            if self._follow(held, head):
                 return held
             held.close()
         return self._opened(session_id, head)
+
+    def _follow(self, held: Ready, head: Head) -> bool:
+        """Bring a log that was kept open up to `head`; whether it is still the log that the head speaks of."""
+        try:
+            if held.log.current_stamp() != stamp_of(head):
+                return False
+            if held.head.tag != head.tag:  # another process saved
+                sealed = self._named_seal(head, held.log)
+                if sealed is None:
+                    return False
+                held.sealed = sealed
+        except BaseException:
+            held.close()
+            raise
+        held.head = head
+        return True
 
     def _opened(self, session_id: str, head: Head) -> Ready:
         log = self._ground.backend.open(file_name(session_id), writable=True)
@@ -177,10 +199,10 @@ class Writer:
         log.close()
         return self._checked(session_id)
 
-    def summary(self, ready: Ready, change: StateChange | None = None) -> Summary:
-        """What the next seal says of the session."""
+    def summary(self, ready: Ready, change: StateChange | None = None) -> Seal:
+        """What the next seal says of the session; what it says of the bytes is still that of the last."""
         now = format_time(next_time(self._ground.now(), parse_time(ready.head.updated_at)))
-        return Summary.of(ready.sealed).changed(change, now)
+        return summarised(ready.sealed.seal, change, now)
 
     def commit(self, head: Head, old: Head, *, durable: bool = False) -> None:
         """Move the head after bytes that are durable.

@@ -25,7 +25,7 @@ KEY_BYTES = 32
 KEY_ID_BYTES = 8
 
 KeyStatus = Literal["primary", "verify_only", "disabled", "destroyed"]
-Purpose = Literal["session", "audit", "export", "head", "inventory", "keyring", "policy", "store"]
+Purpose = Literal["session", "attempts", "audit", "export", "head", "inventory", "keyring", "policy", "store"]
 
 _LABEL = "sessionstore/v2/"
 

@@ -39,11 +39,12 @@ class MacKey:
         key_id: Id of the install key it was derived from.
     """
 
-    __slots__ = ("_secret", "key_id")
+    __slots__ = ("_keyed", "key_id")
 
     def __init__(self, key_id: str, secret: bytes) -> None:
         self.key_id = key_id
-        self._secret = secret
+        # The key is taken in once; a copy of that state is two thirds of the time of starting from the key.
+        self._keyed = hmac.new(secret, digestmod="sha256")
 
     def __repr__(self) -> str:
         return f"MacKey({self.key_id})"
@@ -53,7 +54,9 @@ class MacKey:
 
     def tag(self, *parts: bytes) -> bytes:
         """The 32-byte HMAC-SHA256 tag over `parts`."""
-        return hmac.digest(self._secret, pae(*parts), "sha256")
+        tag = self._keyed.copy()
+        tag.update(pae(*parts))
+        return tag.digest()
 
     def verify(self, tag: bytes, *parts: bytes) -> None:
         """Return if `tag` is the tag over `parts`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sessionstore.storage.file import FileBackend
 from sessionstore.storage.memory import MemoryBackend
-from sessionstore.storage.protocol import Backend, LockKind, Log, Stamp
+from sessionstore.storage.protocol import Backend, Holder, Log, Stamp
+from sessionstore.storage.runs import FileRuns
 
-__all__ = ["Backend", "FileBackend", "LockKind", "Log", "MemoryBackend", "Stamp"]
+__all__ = ["Backend", "FileBackend", "FileRuns", "Holder", "Log", "MemoryBackend", "Stamp"]

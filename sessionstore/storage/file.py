@@ -5,7 +5,8 @@ Rules:
 * The checks are those of `fs`: no links followed, no foreign files, modes repaired on writing, offsets exact.
 * One turn is one `pwrite`, one `fdatasync` and four small system calls; nothing here grows with the log.
 * A stamp comes from the opened file where it can; `scan` and `stamp(name)` take it from the name, for listing only.
-* Lock files are `<session id>.run` and `<session id>.write` in the directory of the `Locks` given.
+* The lock file for writing is `<session id>.write` in the directory of the `Locks` given; for runs see
+  `sessionstore.storage.runs`.
 
 Not promised: that two machines may write the same directory. See docs/reference/filesystem.md for network mounts.
 """
@@ -22,7 +23,8 @@ from sessionstore.errors import SessionStoreError, UnsafeFileError
 from sessionstore.fs import Directory, File, Locks
 from sessionstore.model.times import utc_now
 from sessionstore.storage.names import check_log_name, session_of
-from sessionstore.storage.protocol import LockKind, Stamp
+from sessionstore.storage.protocol import Holder, Stamp
+from sessionstore.storage.runs import FileRuns
 
 _LONG_NAME_BYTES = 200
 _SETTLED_NS = 2_000_000_000
@@ -50,10 +52,12 @@ class FileLog:
         """The stamp now, from the descriptor."""
         return _stamp(self._file.stat())
 
-    def is_current(self) -> bool:
-        """Whether the name still leads to this file: not removed, not replaced, not exchanged."""
+    def current_stamp(self) -> Stamp | None:
+        """The stamp, if the name still leads to this file: not removed, not replaced, no second name."""
         status = self._directory.stat(self._name)
-        return status is not None and (status.st_dev, status.st_ino) == self._identity and status.st_nlink > 0
+        if status is None or (status.st_dev, status.st_ino) != self._identity or status.st_nlink != 1:
+            return None
+        return _stamp(status)
 
     def read(self, start: int, size: int) -> bytes:
         """Up to `size` bytes from `start`, fewer only at the end."""
@@ -79,14 +83,16 @@ class FileBackend:
         sessions: Where the logs are.
         quarantine: Opens, and where needed makes, the directory that `keep` writes to; closed again after each use.
         locks: The locks of the state directory.
+        runs: Who runs which session.
 
     The directory and the locks stay the caller's to close.
     """
 
-    def __init__(self, sessions: Directory, quarantine: Callable[[], Directory], locks: Locks) -> None:
+    def __init__(self, sessions: Directory, quarantine: Callable[[], Directory], locks: Locks, runs: FileRuns) -> None:
         self._sessions = sessions
         self._quarantine = quarantine
         self._locks = locks
+        self._runs = runs
 
     def open(self, name: str, *, writable: bool = False) -> FileLog | None:
         """The log of that name, or None.
@@ -139,11 +145,21 @@ class FileBackend:
         status = self._sessions.stat(check_log_name(name))
         return None if status is None else _stamp_of_ours(status, os.geteuid())
 
-    def lock(
-        self, session_id: str, kind: LockKind, *, shared: bool = False, timeout_s: float
-    ) -> AbstractContextManager[None]:
-        """Hold the lock of a session among threads and processes; see `sessionstore.fs.lock`."""
-        return self._locks.hold(f"{session_id}.{kind}", shared=shared, timeout_s=timeout_s)
+    def lock(self, session_id: str, *, shared: bool = False, timeout_s: float) -> AbstractContextManager[None]:
+        """Hold the lock for writing among threads and processes; see `sessionstore.fs.lock`."""
+        return self._locks.hold(f"{session_id}.write", shared=shared, timeout_s=timeout_s)
+
+    def run(self, session_id: str, holder: Holder) -> AbstractContextManager[None]:
+        """Hold the session as running among threads and processes; see `FileRuns.run`."""
+        return self._runs.run(session_id, holder)
+
+    def at_rest(self, session_id: str) -> AbstractContextManager[None]:
+        """Keep the session from being run meanwhile; see `FileRuns.at_rest`."""
+        return self._runs.at_rest(session_id)
+
+    def running(self) -> dict[str, Holder]:
+        """The sessions that are run right now; see `FileRuns.running`."""
+        return self._runs.running()
 
     def keep(self, name: str, chunks: Iterable[bytes]) -> str:
         """Put bytes into quarantine as `<name>.<UTC time>`; return the path, for people. The caller caps them."""

@@ -11,13 +11,14 @@ import os
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
-from sessionstore.errors import AlreadyExistsError, StoreUnavailableError
-from sessionstore.fs import check_name
+from sessionstore.errors import AlreadyExistsError, AlreadyRunningError, StoreUnavailableError
+from sessionstore.fs import PATIENCE_S, check_name
 from sessionstore.storage.names import check_log_name
-from sessionstore.storage.protocol import LockKind, Stamp
+from sessionstore.storage.protocol import Holder, Stamp
 
 
 class _Bytes:
@@ -57,9 +58,10 @@ class MemoryLog:
         """The stamp now."""
         return self._opened().stamp()
 
-    def is_current(self) -> bool:
-        """Whether the name still leads to this log."""
-        return self._backend._logs.get(self._name) is self._opened()
+    def current_stamp(self) -> Stamp | None:
+        """The stamp, if the name still leads to this log."""
+        held = self._opened()
+        return held.stamp() if self._backend._logs.get(self._name) is held else None
 
     def read(self, start: int, size: int) -> bytes:
         """Up to `size` bytes from `start`, fewer only at the end."""
@@ -118,7 +120,10 @@ class MemoryBackend:
     def _forget(self) -> None:
         # Also in a forked child: whoever held a lock in the parent is not here to free it.
         self._guard = threading.RLock()
-        self._locks: dict[tuple[str, LockKind], threading.Lock] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._changed = threading.Condition()
+        self._runs: dict[str, Holder] = {}
+        self._resting: Counter[str] = Counter()
 
     def open(self, name: str, *, writable: bool = False) -> MemoryLog | None:
         """The log of that name, or None."""
@@ -153,23 +158,60 @@ class MemoryBackend:
         held = self._logs.get(check_log_name(name))
         return None if held is None else held.stamp()
 
-    def lock(
-        self, session_id: str, kind: LockKind, *, shared: bool = False, timeout_s: float
-    ) -> AbstractContextManager[None]:
-        """Hold the lock of a session among the threads of this process; `shared` ones wait for each other too."""
-        return self._hold(check_name(session_id), kind, timeout_s)
-
     @contextmanager
-    def _hold(self, session_id: str, kind: LockKind, timeout_s: float) -> Iterator[None]:
+    def lock(self, session_id: str, *, shared: bool = False, timeout_s: float) -> Iterator[None]:
+        """Hold the lock for writing among the threads of this process; `shared` ones wait for each other too."""
         with self._guard:
-            mutex = self._locks.setdefault((session_id, kind), threading.Lock())
+            mutex = self._locks.setdefault(check_name(session_id), threading.Lock())
         if not mutex.acquire(timeout=min(max(0.0, timeout_s), threading.TIMEOUT_MAX)):
-            reason = f"{session_id}.{kind}: locked by another thread of this process for more than {timeout_s:g} s"
+            reason = f"{session_id}.write: locked by another thread of this process for more than {timeout_s:g} s"
             raise StoreUnavailableError(reason=reason, outcome="not_written")
         try:
             yield
         finally:
             mutex.release()
+
+    @contextmanager
+    def run(self, session_id: str, holder: Holder) -> Iterator[None]:
+        """Hold the session as running among the threads of this process."""
+        changed, runs, resting = self._changed, self._runs, self._resting
+        with changed:
+            self._refuse_running(check_name(session_id))
+            if not changed.wait_for(lambda: not resting[session_id] or session_id in runs, PATIENCE_S):
+                reason = f"{session_id}.run: others keep it from being taken for more than {PATIENCE_S:g} s"
+                raise StoreUnavailableError(reason=reason, outcome="not_written")
+            self._refuse_running(session_id)
+            runs[session_id] = holder
+        try:
+            yield
+        finally:
+            if self._runs is runs:  # not so in a forked child, where somebody may have had `changed` at that moment
+                with changed:
+                    del runs[session_id]
+
+    @contextmanager
+    def at_rest(self, session_id: str) -> Iterator[None]:
+        """Keep the session from being run meanwhile."""
+        changed, runs, resting = self._changed, self._runs, self._resting
+        with changed:
+            self._refuse_running(check_name(session_id))
+            resting[session_id] += 1
+        try:
+            yield
+        finally:
+            if self._runs is runs:
+                with changed:
+                    resting[session_id] -= 1
+                    changed.notify_all()
+
+    def running(self) -> dict[str, Holder]:
+        """The sessions that are run right now."""
+        return dict(self._runs)
+
+    def _refuse_running(self, session_id: str) -> None:
+        holder = self._runs.get(session_id)
+        if holder is not None:
+            raise AlreadyRunningError(session_id=session_id, pid=holder.pid, started_at=holder.started_at)
 
     def keep(self, name: str, chunks: Iterable[bytes]) -> str:
         """Put bytes aside; return the name under which `kept` has them."""

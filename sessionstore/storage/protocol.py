@@ -10,6 +10,8 @@ The contract:
 * `write` is atomic: a reader sees the old bytes or the new ones, also after a crash, never a part.
 * A missing name is None (`open`) or nothing (`delete`), never an error.
 * `scan` gives names in no particular order.
+* Two locks belong to a session: one for writing, and one that is held while the session runs. Both are freed when the
+  process that has them dies, however it dies; a forked child has neither. Who needs both takes the run's first.
 * Every failure leaves as `StoreUnavailableError`, `UnsafeFileError` or `AlreadyExistsError`; a name that can be none as
   `InvalidValueError`.
 
@@ -20,9 +22,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-LockKind = Literal["run", "write"]
+import msgspec
+
+
+class Holder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What somebody who runs a session wrote down: for people. Nothing may depend on it, the lock alone decides.
+
+    Attributes:
+        pid: Process id, 0 if unknown. Containers and reboots use the same numbers again.
+        started_at: When the run began, RFC 3339 text of 27 characters, "" if unknown.
+    """
+
+    pid: int = 0
+    started_at: str = ""
 
 
 class Stamp(NamedTuple):
@@ -49,8 +63,8 @@ class Log(Protocol):
         """The stamp now, from the opened log."""
         ...
 
-    def is_current(self) -> bool:
-        """Whether the name it was opened under still leads to this log."""
+    def current_stamp(self) -> Stamp | None:
+        """`stamp`, if the name it was opened under still leads to this log and is its only one; None otherwise."""
         ...
 
     def read(self, start: int, size: int) -> bytes:
@@ -112,14 +126,34 @@ class Backend(Protocol):
         """The stamp of a name without opening it; None if it is missing or no ordinary file of ours."""
         ...
 
-    def lock(
-        self, session_id: str, kind: LockKind, *, shared: bool = False, timeout_s: float
-    ) -> AbstractContextManager[None]:
-        """Hold the lock of a session. It is freed when the process dies, however it dies.
+    def lock(self, session_id: str, *, shared: bool = False, timeout_s: float) -> AbstractContextManager[None]:
+        """Hold the lock for writing a session.
 
         Raises:
             StoreUnavailableError: `not_written`: not had within `timeout_s` seconds.
         """
+        ...
+
+    def run(self, session_id: str, holder: Holder) -> AbstractContextManager[None]:
+        """Hold the session as running; `holder` is what others are told. It may be left in another thread.
+
+        Raises:
+            AlreadyRunningError: Somebody runs it: another process, another thread or this one. Nobody is waited for.
+            StoreUnavailableError: `not_written`: others kept it `at_rest` for more than two seconds, or the store
+                refused.
+        """
+        ...
+
+    def at_rest(self, session_id: str) -> AbstractContextManager[None]:
+        """Keep the session from being run meanwhile. Several may do so at once.
+
+        Raises:
+            AlreadyRunningError: Somebody runs it, as with `run`.
+        """
+        ...
+
+    def running(self) -> dict[str, Holder]:
+        """The sessions that are run right now, by id, each with what its holder wrote down. Costs next to nothing."""
         ...
 
     def keep(self, name: str, chunks: Iterable[bytes]) -> str:

@@ -39,4 +39,8 @@ BACKEND_CHECKS: tuple[Callable[[Backend], None], ...] = (
     sharing.one_of_many_makes_a_name,
     sharing.a_lock_keeps_others_out_and_waits_no_longer_than_told,
     sharing.locks_order_threads,
+    sharing.one_of_many_runs_a_session,
+    sharing.what_runs_is_told_with_what_its_holder_said,
+    sharing.a_run_ends_with_its_block_however_that_ends,
+    sharing.a_session_at_rest_is_not_run_and_a_running_one_not_at_rest,
 )

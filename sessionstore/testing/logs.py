@@ -59,12 +59,12 @@ def a_taken_name_is_not_replaced_unasked(backend: Backend) -> None:
 def replacing_makes_another_log_of_the_name(backend: Backend) -> None:
     first = backend.write(NAME, [b"old"], replace=True)
     held = opened(backend, NAME, writable=True)
-    expect(held.is_current(), "a log just opened is what its name leads to")
+    expect(held.current_stamp() == first, "a log just opened is what its name leads to")
     second = backend.write(NAME, [b"new"], replace=True)
     expect(first != second, "a replaced log must have another stamp, be it of the same size")
     expect(content(backend, NAME) == b"new", "replacing must give the new bytes")
     expect(held.read(0, 9) == b"old", "an opened log must stay the log it was")
-    expect(not held.is_current(), "a replaced log is no longer what its name leads to")
+    expect(held.current_stamp() is None, "a replaced log is no longer what its name leads to")
     held.close()
 
 
@@ -74,9 +74,9 @@ def a_deleted_log_is_gone_and_knows_it(backend: Backend) -> None:
     backend.delete(NAME)
     expect(backend.open(NAME) is None, "a deleted name must be missing")
     expect(list(backend.scan()) == [], "a deleted name must not be listed")
-    expect(not held.is_current(), "a deleted log is not what its name leads to")
+    expect(held.current_stamp() is None, "a deleted log is not what its name leads to")
     backend.write(NAME, [b"old"], replace=False)
-    expect(not held.is_current(), "the same name with the same bytes is still another log")
+    expect(held.current_stamp() is None, "the same name with the same bytes is still another log")
     held.close()
 
 

@@ -22,7 +22,7 @@ UNKNOWN = "00000000-0000-4000-8000-000000000000"
 WAIT_S = 30
 
 # Ways into and out of a store, which the awaited one has in its own form.
-OWN = {"close"}
+OWN = {"close", "resume"}
 
 
 def public(cls: type) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 from sessionstore.config import load_config
 from sessionstore.fs.mount import FileSystemKind
 from sessionstore.fs.project import Pinning, PinningReport
-from sessionstore.health import Finding, diagnose, judge_pinning, judge_place
+from sessionstore.health import Finding, diagnose, judge_limits, judge_pinning, judge_place
 from sessionstore.wiring import open_store
 
 
@@ -52,11 +52,13 @@ class TestDiagnose:
         found = examine()
         assert list(found) == [
             "settings",
+            "rate limits",
             "data directory",
             "state directory",
             "key",
             "store",
             "ledger",
+            "audit log",
             "sessions",
             "session files",
             "project pinning",
@@ -184,6 +186,30 @@ class TestJudgePlace:
         assert (finding.mend != "") == (level == "problem")
         if mode != 0o700:
             assert finding.mend == "chmod 700 '/a b'"
+
+
+class TestJudgeLimits:
+    @pytest.mark.parametrize(
+        ("environ", "level", "text"),
+        [
+            ({}, "ok", "resumes within 60 s: one session: 5; all sessions: 60"),
+            (
+                {"SESSIONSTORE_RESUME_LIMIT": "0"},
+                "note",
+                "resumes within 60 s: one session: no limit; all sessions: 60",
+            ),
+            (
+                {"SESSIONSTORE_RESUME_GLOBAL_LIMIT": "0", "SESSIONSTORE_RESUME_WINDOW_SECONDS": "9"},
+                "note",
+                "resumes within 9 s: one session: 5; all sessions: no limit",
+            ),
+        ],
+    )
+    def test_a_limit_that_is_off_is_worth_a_word(
+        self, environ: dict[str, str], level: str, text: str, tmp_path: Path
+    ) -> None:
+        finding = judge_limits(load_config(root=tmp_path, environ=environ).config)
+        assert (finding.level, finding.text) == (level, text)
 
 
 class TestJudgePinning:

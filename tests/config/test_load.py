@@ -166,6 +166,8 @@ class TestRefusals:
         [
             ("SESSIONSTORE_MAX_SESSION_BYTE", "SESSIONSTORE_MAX_SESSION_BYTES"),
             ("SESSIONSTORE_MAX_SESSION_SIZE", "SESSIONSTORE_MAX_SESSIONS"),
+            ("SESSIONSTORE_RESUME_LIMITS", "SESSIONSTORE_RESUME_LIMIT"),
+            ("SESSIONSTORE_RESUME_WINDOW", "SESSIONSTORE_RESUME_WINDOW_SECONDS"),
             ("SESSIONSTORE_SALT", None),
             ("SESSIONSTORE_ROOT", "SESSIONSTORE_"),
             ("SESSIONSTORE_HOMES", "SESSIONSTORE_HOME"),
@@ -189,7 +191,6 @@ class TestRefusals:
         loaded = load(
             SESSIONSTORE_SESSION_FD="3",
             SESSIONSTORE_SESSION_ID="x",
-            SESSIONSTORE_RESUME_LIMIT="5",
             SESSIONSTORE_TEST_ANYTHING="1",
             SESSIONSTORE="1",
             sessionstore_max_sessions="1",

@@ -26,6 +26,8 @@ class TestConfig:
         assert config.lock_timeout_s == 10.0
         assert config.sync_interval_s == 5.0
         assert config.legacy == "adopt"
+        assert (config.resume_limit, config.resume_global_limit, config.resume_window_seconds) == (5, 60, 60)
+        assert config.resume_storage_uri is None
         assert config.signing_salt is None
         assert config.config_file is None
 
@@ -54,6 +56,12 @@ class TestConfig:
             ("max_entry_bytes", 1023),
             ("max_entry_bytes", False),
             ("max_entry_bytes", -1),
+            ("resume_limit", -1),
+            ("resume_limit", 10_001),
+            ("resume_global_limit", True),
+            ("resume_window_seconds", 0),
+            ("resume_window_seconds", 60.0),
+            ("resume_storage_uri", "redis://host:6379"),
             ("max_sessions", 0),
             ("max_sessions", 10_000_001),
             ("max_sessions", None),

@@ -18,7 +18,7 @@ from sessionstore.config.settings import (
     PASSED_PREFIXES,
     SETTINGS,
 )
-from sessionstore.config.values import Count, Salt, Seconds, Size, Word
+from sessionstore.config.values import Count, Salt, Seconds, Size, StorageUri, Word
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "configuration.md"
 
@@ -60,6 +60,8 @@ class TestReferencePage:
                 assert allowed == ", ".join(words)
             case Salt(needed=needed):
                 assert allowed == needed.removesuffix(" are needed")
+            case StorageUri(needed=needed):
+                assert allowed == needed.removesuffix(" is needed")
             case _:
                 assert allowed.startswith("absolute path")
 

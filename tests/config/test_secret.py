@@ -136,6 +136,20 @@ class TestTheSaltStaysHidden:
             load_config(root="/nowhere", environ={"SESSIONSTORE_SIGNINGSALT": SALT})
         assert self.error_hides(caught.value)
 
+    def test_a_password_in_the_address_of_a_storage_stays_hidden_too(
+        self, load: Callable[..., LoadedConfig], make: Callable[..., Config]
+    ) -> None:
+        loaded = load(SESSIONSTORE_RESUME_STORAGE_URI=f"redis://:{SALT}@host:6379")
+        assert hides(loaded, f"{loaded.config}", describe(loaded), msgspec.structs.asdict(loaded.config))
+        for refused in (f"redis://:{SALT} @host", f"{SALT}", f"redis://:{SALT}\x1b@host"):
+            with pytest.raises(ConfigError) as caught:
+                load(SESSIONSTORE_RESUME_STORAGE_URI=refused)
+            assert self.error_hides(caught.value)
+            for given in (refused, Secret(refused)):
+                with pytest.raises(ConfigError) as caught:
+                    make(resume_storage_uri=given)
+                assert self.error_hides(caught.value)
+
     def error_hides(self, error: ConfigError) -> bool:
         """The error, its copy, and everything that hangs on it."""
         chain: list[BaseException] = []

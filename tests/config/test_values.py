@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sessionstore.config.secret import Secret
-from sessionstore.config.values import Count, Kind, Place, Salt, Seconds, Size, Word
+from sessionstore.config.values import Count, Kind, Place, Salt, Seconds, Size, StorageUri, Word
 
 SIZE = Size(64, 1 << 40)
 COUNT = Count(1, 1000, "things")
@@ -189,3 +189,35 @@ class TestSalt:
     def test_it_is_shown_only_as_set_or_not(self) -> None:
         assert Salt().show(Secret("pepper")) == "set (hidden)"
         assert Salt().show(None) == "not set"
+
+
+class TestStorageUri:
+    @pytest.mark.parametrize("raw", ["memory://", "redis://:pass@host:6379/1", "redis+unix:///run/redis.sock?db=1"])
+    def test_an_address_becomes_a_secret(self, raw: str) -> None:
+        secret = StorageUri().read(raw)
+        assert secret is not None
+        assert secret.reveal() == raw.encode()
+
+    def test_the_ledger_is_a_word(self) -> None:
+        assert StorageUri().read("ledger") is None
+        assert StorageUri().read(StorageUri().show(None)) is None
+
+    @pytest.mark.parametrize(
+        "raw",
+        ["", "Ledger", "redis", "://x", "Redis://x", "redis://a b", "redis://a\n", "redis://ä", "\udcff", 5, None],
+    )
+    def test_anything_else_is_refused(self, raw: object) -> None:
+        assert refused(StorageUri(), raw)
+
+    def test_its_length_is_bounded(self) -> None:
+        assert not refused(StorageUri(), "redis://" + "a" * 2040)
+        assert refused(StorageUri(), "redis://" + "a" * 2041)
+
+    @pytest.mark.parametrize("value", ["memory://", Secret("memory"), Secret(b"redis://\xff"), Secret("a" * 3000), 5])
+    def test_in_code_only_a_secret_address_is_taken(self, value: object) -> None:
+        with pytest.raises(ValueError, match="needed"):
+            StorageUri().check(value)
+
+    def test_only_its_scheme_is_shown(self) -> None:
+        assert StorageUri().show(Secret("redis://:hunter2@host:6379")) == "redis://(hidden)"
+        assert StorageUri().show(Secret("memory://")) == "memory://"

@@ -17,7 +17,7 @@ BEGIN = """
 import ctypes, errno, json, os, resource, signal, sys
 from sessionstore.errors import SessionStoreError
 from sessionstore.fs import Directory, Locks
-from sessionstore.storage import FileBackend
+from sessionstore.storage import FileBackend, FileRuns
 
 def fault(call, code):
     os.environ["FAULT_" + call] = str(code)
@@ -41,7 +41,12 @@ def tell(*values):
 
 home = sys.argv[1]
 directory = Directory.open(home)
-backend = FileBackend(directory, lambda: Directory.open(home + "/kept", create=True), Locks(directory))
+backend = FileBackend(
+    directory,
+    lambda: Directory.open(home + "/kept", create=True),
+    Locks(directory),
+    FileRuns(directory, directory),
+)
 
 def content(name="a"):
     log = backend.open(name)

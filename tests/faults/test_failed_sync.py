@@ -149,7 +149,7 @@ class TestNoLocks:
             "backend.write('a', [b'new'], replace=False)\n"
             "open(home + '/.sessionstore-1-0123456789abcdef.tmp', 'w').close()\n"
             "tell(content(), directory.sweep(), left())\n"
-            "tell(refusal(lambda: backend.lock('id', 'write', timeout_s=1).__enter__()))\n"
+            "tell(refusal(lambda: backend.lock('id', timeout_s=1).__enter__()))\n"
         )
         temporary = ".sessionstore-1-0123456789abcdef.tmp"
         assert told[:3] == ["new", 0, [temporary, "a"]]

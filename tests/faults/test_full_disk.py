@@ -11,7 +11,7 @@ import pytest
 
 from sessionstore.errors import StoreUnavailableError
 from sessionstore.fs import Directory, Locks
-from sessionstore.storage import FileBackend
+from sessionstore.storage import FileBackend, FileRuns
 
 Child = Callable[..., list[Any]]
 
@@ -20,7 +20,12 @@ Child = Callable[..., list[Any]]
 def backend(home: Path, mount: Callable[[str], None]) -> Iterator[FileBackend]:
     mount("size=128k,mode=0700")
     with Directory.open(home) as directory:
-        yield FileBackend(directory, lambda: Directory.open(home / "kept", create=True), Locks(directory))
+        yield FileBackend(
+            directory,
+            lambda: Directory.open(home / "kept", create=True),
+            Locks(directory),
+            FileRuns(directory, directory),
+        )
 
 
 class TestFullDisk:

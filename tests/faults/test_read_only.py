@@ -11,7 +11,7 @@ import pytest
 
 from sessionstore.errors import StoreUnavailableError
 from sessionstore.fs import Directory, Locks
-from sessionstore.storage import FileBackend
+from sessionstore.storage import FileBackend, FileRuns
 
 
 class TestReadOnlyDisk:
@@ -23,9 +23,11 @@ class TestReadOnlyDisk:
         subprocess.run(["mount", "-o", "remount,ro", home], check=True)
         with Directory.open(home, create=True, strict=True) as directory:
             locks = Locks(directory)
-            backend = FileBackend(directory, lambda: directory.sub("kept", create=True), locks)
+            backend = FileBackend(
+                directory, lambda: directory.sub("kept", create=True), locks, FileRuns(directory, directory)
+            )
             log = backend.open("a")
-            assert log is not None and log.read(0, 9) == b"old" and log.is_current()
+            assert log is not None and log.read(0, 9) == b"old" and log.current_stamp()
             log.close()
             assert {name for name, stamp in backend.scan() if stamp} == {"a", "known.write"}
             changes: tuple[Callable[[], object], ...] = (
@@ -34,18 +36,18 @@ class TestReadOnlyDisk:
                 lambda: backend.write("b", [b"new"], replace=False),
                 lambda: backend.delete("a"),
                 lambda: backend.keep("a", [b"x"]),
-                lambda: backend.lock("unknown", "write", timeout_s=0).__enter__(),
+                lambda: backend.lock("unknown", timeout_s=0).__enter__(),
             )
             for change in changes:
                 with pytest.raises(StoreUnavailableError, match="the file system is read-only") as caught:
                     change()
                 assert caught.value.outcome == "not_written"
             with (
-                backend.lock("unknown", "write", shared=True, timeout_s=0),
-                backend.lock("known", "write", shared=True, timeout_s=0),
+                backend.lock("unknown", shared=True, timeout_s=0),
+                backend.lock("known", shared=True, timeout_s=0),
             ):
                 pass
-            with backend.lock("known", "write", timeout_s=0):
+            with backend.lock("known", timeout_s=0):
                 pass
             assert directory.sweep() == 0
             locks.close()
@@ -69,8 +71,8 @@ class TestReadOnlyDirectory:
             "tell(content(), [name for name, _ in backend.scan()])\n"
             "tell(refusal(lambda: backend.write('b', [b'x'], replace=False)))\n"
             "tell(refusal(lambda: backend.delete('a')))\n"
-            "tell(refusal(lambda: backend.lock('id', 'write', timeout_s=0).__enter__()))\n"
-            "with backend.lock('id', 'write', shared=True, timeout_s=0): tell('granted')\n"
+            "tell(refusal(lambda: backend.lock('id', timeout_s=0).__enter__()))\n"
+            "with backend.lock('id', shared=True, timeout_s=0): tell('granted')\n"
             "os.fchmod(directory.fd, 0o700)\n"
             "tell(left())\n",
             environ=unmeasured,

@@ -19,6 +19,7 @@ from sessionstore.format.seal import (
     SUFFIX_BYTES,
     ZERO_CHAIN,
     Broken,
+    Seal,
     Sealed,
     Sealer,
 )
@@ -44,7 +45,7 @@ FIELDS: dict[str, Any] = {
 def made(sealer: Sealer, previous: Sealed | None = None, body: bytes = b"", **fields: Any) -> Sealed:
     at = (previous.end if previous else 0) + len(body)
     rev = previous.seal.rev + 1 if previous else 1
-    return sealer.make(previous, body, {**FIELDS, "at": at, "rev": rev, **fields})
+    return sealer.make(previous, body, Seal(**{**FIELDS, "at": at, "rev": rev, "chain": "", **fields}))
 
 
 class TestMake:

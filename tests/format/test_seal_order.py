@@ -10,6 +10,7 @@ from sessionstore.errors import KeyDisabledError, KeyringError, UnknownKeyError
 from sessionstore.format.seal import (
     HOPS,
     Broken,
+    Seal,
     Sealed,
     Sealer,
     find_seal,
@@ -35,7 +36,7 @@ FIELDS: dict[str, Any] = {
 def made(sealer: Sealer, previous: Sealed | None = None, body: bytes = b"", **fields: Any) -> Sealed:
     at = (previous.end if previous else 0) + len(body)
     rev = previous.seal.rev + 1 if previous else 1
-    return sealer.make(previous, body, {**FIELDS, "at": at, "rev": rev, **fields})
+    return sealer.make(previous, body, Seal(**{**FIELDS, "at": at, "rev": rev, "chain": "", **fields}))
 
 
 class TestVerify:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from sessionstore.format.log import walk
 from sessionstore.format.seal import SEGMENT_BYTES, Broken
@@ -56,6 +57,15 @@ class TestFilesWithoutSeals:
         assert list(walk(shop.sealer(), read, end=len(data), step_bytes=1000)) == []
         assert sum(size for _, size in asked) == len(data)
         assert len(asked) < 40
+        assert max(size for _, size in asked) <= MEBIBYTE  # and no more is held
+
+    @pytest.mark.parametrize("step", [1000, MEBIBYTE, 1 << 30])
+    @pytest.mark.parametrize("over", [-1, 0, 1, 5 * MEBIBYTE])
+    def test_a_line_that_ends_after_all_is_read_again_and_handed_out(self, shop: Any, step: int, over: int) -> None:
+        lines = (shop.opening(), shop.entry("x" * (MEBIBYTE + over)), shop.entry("next"))
+        data = shop.file(lines)
+        assert b"".join(segment.body for segment in shop.segments(data, step_bytes=step)) == b"".join(lines)
+        assert shop.handed_out(data[:-1], step_bytes=step)[1] != "Broken"
 
     @pytest.mark.parametrize("step", [1000, MEBIBYTE, 1 << 30])
     @pytest.mark.parametrize("lines", [1, 2, 50])
@@ -65,7 +75,7 @@ class TestFilesWithoutSeals:
         sealed = shop.save(None, body)[1]
         assert len(shop.segments(body + sealed.line, step_bytes=step)) == 1
         late = body + shop.entry() * lines
-        made = shop.sealer().make(None, late, {**_members(sealed), "at": len(late)})
+        made = shop.sealer().make(None, late, replace(sealed.seal, at=len(late)))
         assert shop.handed_out(late + made.line, step_bytes=step) == ([], "Broken")
 
     @pytest.mark.parametrize("step", [1000, MEBIBYTE, 1 << 30])
@@ -73,7 +83,7 @@ class TestFilesWithoutSeals:
     def test_and_full_means_exactly_one_mebibyte(self, shop: Any, step: int, over: int, error: str) -> None:
         room = SEGMENT_BYTES - len(shop.opening()) - len(shop.entry("")) + over
         body = shop.opening() + shop.entry("x" * room) + shop.entry()
-        made = shop.sealer().make(None, body, {**_members(shop.save(None)[1]), "at": len(body)})
+        made = shop.sealer().make(None, body, replace(shop.save(None)[1].seal, at=len(body)))
         found, ended = shop.handed_out(body + made.line, step_bytes=step)
         assert (len(found), ended) == (0 if error else 1, error)
 
@@ -89,7 +99,3 @@ class TestFilesWithoutSeals:
     def test_good_segments_before_it_are_handed_out(self, shop: Any, good: bytes) -> None:
         found, error = shop.handed_out(good + b"\n" * 3 * MEBIBYTE)
         assert (len(found), error) == (4, "Broken")
-
-
-def _members(sealed: Any) -> dict[str, Any]:
-    return {name: getattr(sealed.seal, name) for name in sealed.seal.__struct_fields__ if name != "chain"}

@@ -170,10 +170,42 @@ class TestHandle:
             assert Kernel(Libc(name_to_handle_at=name_to_handle_at)).handle(fd) == (248, b"a\0b")
         assert flags == [AT_EMPTY_PATH, AT_EMPTY_PATH | AT_HANDLE_FID]
 
+    def test_the_identifying_kind_can_be_asked_for_alone(self, tmp_path: Path) -> None:
+        def name_to_handle_at(fd: Any, name: Any, buffer: Any, mount_id: Any, flag: ctypes.c_int) -> int:
+            struct.pack_into("=Ii1s", buffer, 0, 1, flag.value, b"x")
+            return 0
+
+        with closing_fd(opened(tmp_path)) as fd:
+            kernel = Kernel(Libc(name_to_handle_at=name_to_handle_at))
+            assert kernel.handle(fd) == (AT_EMPTY_PATH, b"x")
+            assert kernel.identifying_handle(fd) == (AT_EMPTY_PATH | AT_HANDLE_FID, b"x")
+            assert Kernel(None).identifying_handle(fd) is None
+
+    def test_comes_with_the_mount_id_that_statx_tells(self, tmp_path: Path) -> None:
+        with closing_fd(opened(tmp_path)) as fd:
+            mount_id = KERNEL.statx(fd).mount_id
+            if mount_id is None:
+                pytest.skip("mount ids need Linux 5.8")
+            assert KERNEL.handle_on_mount(fd) == (KERNEL.handle(fd), mount_id)
+            assert Kernel(Libc(name_to_handle_at=MISSING)).handle_on_mount(fd) == (None, mount_id)
+
     @pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EOVERFLOW, errno.EINVAL, MISSING, FORBIDDEN])
     def test_is_none_where_kernel_sandbox_or_file_system_has_none(self, tmp_path: Path, number: int) -> None:
         with closing_fd(opened(tmp_path)) as fd:
             assert Kernel(Libc(name_to_handle_at=number)).handle(fd) is None
+
+    def test_an_interrupted_call_is_made_again(self, tmp_path: Path) -> None:
+        answers = [errno.EINTR, errno.EINTR]
+
+        def name_to_handle_at(fd: Any, name: Any, buffer: Any, *rest: Any) -> int:
+            if answers:
+                ctypes.set_errno(answers.pop())
+                return -1
+            struct.pack_into("=Ii1s", buffer, 0, 1, 5, b"x")
+            return 0
+
+        with closing_fd(opened(tmp_path)) as fd:
+            assert Kernel(Libc(name_to_handle_at=name_to_handle_at)).handle(fd) == (5, b"x")
 
     def test_a_failing_file_system_is_an_error_and_not_a_missing_handle(self, tmp_path: Path) -> None:
         with closing_fd(opened(tmp_path)) as fd, pytest.raises(OSError) as caught:

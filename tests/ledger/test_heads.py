@@ -237,6 +237,22 @@ class TestHeads:
         }
 
 
+class TestKnows:
+    def test_it_is_true_for_what_was_begun_and_not_deleted(self, ledger: Ledger, make_head: MakeHead) -> None:
+        ledger.commit(make_head(1), old=None)
+        ledger.commit(make_head(2, state="creating"), old=None)
+        ledger.commit(make_head(3), old=None)
+        ledger.commit(make_head(3, state="deleted"), old=make_head(3))
+        known = {number: ledger.knows(make_head(number).session_id) for number in (1, 2, 3, 4)}
+        assert known == {1: True, 2: True, 3: False, 4: False}
+
+    def test_it_knows_the_sessions_of_its_own_data_directory_only(
+        self, ledger: Ledger, open_ledger: OpenLedger, make_head: MakeHead
+    ) -> None:
+        ledger.commit(make_head(1), old=None)
+        assert not open_ledger(store_id="another").knows(make_head(1).session_id)
+
+
 class TestChangedToken:
     def test_it_stays_while_nobody_commits(self, ledger: Ledger, make_head: MakeHead) -> None:
         before = ledger.changed_token()

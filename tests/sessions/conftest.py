@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sessionstore import Config, SessionStore, errors, open_store
-from sessionstore.storage import FileBackend, LockKind, Stamp
+from sessionstore.storage import FileBackend, Stamp
 from sessionstore.storage.file import FileLog
 
 
@@ -117,11 +117,9 @@ class Eventful(FileBackend):
         yield from list(super().scan())
         self._happen("scan")
 
-    def lock(
-        self, session_id: str, kind: LockKind, *, shared: bool = False, timeout_s: float
-    ) -> AbstractContextManager[None]:
+    def lock(self, session_id: str, *, shared: bool = False, timeout_s: float) -> AbstractContextManager[None]:
         self._happen("lock" if shared else "write")
-        return super().lock(session_id, kind, shared=shared, timeout_s=timeout_s)
+        return super().lock(session_id, shared=shared, timeout_s=timeout_s)
 
     def open(self, name: str, *, writable: bool = False) -> FileLog | None:
         self._happen("open" if writable else "look")

@@ -111,6 +111,6 @@ with open_store(sys.argv[1]) as store:
         assert {mode for path, mode in found.items() if path.is_dir()} == {0o700}
         assert {mode for path, mode in found.items() if path.is_file()} == {0o600}
         directories = [path for path in found if path.is_dir() and path != home]
-        assert len(directories) == 5
+        assert len(directories) == 6
         for directory in directories:
             assert (directory / ".gitignore").read_text() == "*\n"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from sessionstore import Config, SessionStore, errors, open_store
 from sessionstore.sessions.write import MAX_IDLE_LOGS
@@ -228,3 +229,12 @@ class TestWhatNoStampShows:
             store.load(id)
         assert caught.value.fields == {"session_id": id, "line": 1, "last_good_rev": 0}
         assert next(store.verify(id)).code == "invalid_signature"
+
+    def test_after_somebody_elses_save_the_last_seal_is_verified_in_a_log_kept_open(self, store: Any) -> None:
+        id = store.create(entries=[{"n": 1}]).id
+        store.append(id, [{"n": 2}])
+        kept = store._writer._idle[id]
+        kept.head = replace(kept.head, tag="another's")
+        self.damaged(store, id, b'"rev":2', b'"rev":3')
+        with pytest.raises(errors.InvalidSignatureError):
+            store.append(id, [{"n": 3}])

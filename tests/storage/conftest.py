@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sessionstore.fs import Directory, Locks
-from sessionstore.storage import FileBackend, MemoryBackend
+from sessionstore.storage import FileBackend, FileRuns, MemoryBackend
 
 
 @dataclass
@@ -19,6 +19,7 @@ class Place:
     backend: FileBackend
     sessions: Path
     locks: Path
+    runs: Path
     quarantine: Path
 
 
@@ -28,10 +29,11 @@ def place(tmp_path: Path) -> Iterator[Place]:
     with (
         Directory.open(tmp_path / "sessions", create=True) as sessions,
         Directory.open(tmp_path / "locks", create=True, strict=True) as locks_directory,
+        Directory.open(tmp_path / "runs", create=True, strict=True) as runs_directory,
     ):
-        locks = Locks(locks_directory)
-        backend = FileBackend(sessions, lambda: Directory.open(quarantine, create=True), locks)
-        yield Place(backend, tmp_path / "sessions", tmp_path / "locks", quarantine)
+        locks, runs = Locks(locks_directory), FileRuns(locks_directory, runs_directory)
+        backend = FileBackend(sessions, lambda: Directory.open(quarantine, create=True), locks, runs)
+        yield Place(backend, tmp_path / "sessions", tmp_path / "locks", tmp_path / "runs", quarantine)
         locks.close()
 
 

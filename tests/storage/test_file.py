@@ -15,7 +15,7 @@ from freezegun import freeze_time
 
 from sessionstore.errors import StoreUnavailableError, UnsafeFileError
 from sessionstore.fs import Directory, Locks
-from sessionstore.storage import Backend, FileBackend, Log, Stamp
+from sessionstore.storage import Backend, FileBackend, FileRuns, Log, Stamp
 
 ID = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
 NAME = f"{ID}.jsonl"
@@ -85,7 +85,7 @@ class TestOpen:
         log = opened(place.backend)
         assert (log.notices, log.read(0, 9)) == (("several_links",), b"old")
         place.backend.write(NAME, [b"new"], replace=True)
-        assert not log.is_current() and opened(place.backend).notices == ()
+        assert log.current_stamp() is None and opened(place.backend).notices == ()
         assert (tmp_path / "other").read_bytes() == b"old"
 
 
@@ -96,14 +96,16 @@ class TestCurrent:
         path = place.sessions / NAME
         aside = place.sessions / "aside"
         path.rename(aside)
-        assert not log.is_current()
+        assert log.current_stamp() is None
         path.write_bytes(b"old")
-        assert not log.is_current()
+        assert log.current_stamp() is None
         path.unlink()
         path.symlink_to("aside")
-        assert not log.is_current()
+        assert log.current_stamp() is None
         aside.rename(path)
-        assert log.is_current()
+        assert log.current_stamp() == log.stamp()
+        os.link(path, aside)
+        assert log.current_stamp() is None  # whoever saves next looks closer
 
     def test_every_change_of_the_file_changes_its_stamp(self, place: Place) -> None:
         stamps = [place.backend.write(NAME, [b"one"], replace=False)]
@@ -170,17 +172,12 @@ class TestScan:
 
 
 class TestLock:
-    def test_there_is_one_lock_file_per_session_and_kind_among_the_locks(self, place: Place) -> None:
-        with (
-            place.backend.lock(ID, "run", timeout_s=0),
-            place.backend.lock(ID, "write", timeout_s=0),
-            Directory.open(place.locks) as again,
-        ):
-            others = FileBackend(again, lambda: again, Locks(again))
-            for kind in ("run", "write"):
-                with pytest.raises(StoreUnavailableError, match="locked by another process"):
-                    others.lock(ID, kind, timeout_s=0).__enter__()  # type: ignore[arg-type]
-        assert sorted(os.listdir(place.locks)) == [".gitignore", f"{ID}.run", f"{ID}.write"]
+    def test_there_is_one_lock_file_per_session_among_the_locks(self, place: Place) -> None:
+        with place.backend.lock(ID, timeout_s=0), Directory.open(place.locks) as again:
+            others = FileBackend(again, lambda: again, Locks(again), FileRuns(again, again))
+            with pytest.raises(StoreUnavailableError, match="locked by another process"):
+                others.lock(ID, timeout_s=0).__enter__()
+        assert sorted(os.listdir(place.locks)) == [".gitignore", f"{ID}.write"]
         assert list(place.backend.scan()) == []
 
 

@@ -23,13 +23,14 @@ from sessionstore.format.strict import MAX_DEPTH, MAX_INT, MIN_INT
 from sessionstore.model import ProjectRecord, Todo
 from sessionstore.model.ids import MAX_KEY_BYTES, MAX_NAME_CHARS, MAX_TAG_CHARS, MAX_TAGS
 from sessionstore.signing import Key, Keyring, key_id, pae, salt_check
+from sessionstore.signing.keyring import _hkdf
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "reference" / "file-format.md"
 VECTORS: dict[str, Any] = json.loads((HERE / "file-format.json").read_text())
 FILES: dict[str, dict[str, Any]] = VECTORS["files"]
-IN_USE = ("session", "export", "head", "inventory", "keyring", "store")
-RESERVED = ("audit", "policy")
+IN_USE = ("session", "export", "head", "inventory", "keyring", "store", "attempts", "audit")
+RESERVED = ("policy",)
 
 LABEL = b"sessionstore/v2/"
 
@@ -127,6 +128,10 @@ def keyring(salt: bytes = b"") -> Keyring:
     return Keyring([Key(bytes(range(32)), "primary", "2026-01-31T12:00:00.000000Z")], generation=1, salt=salt)
 
 
+def derived(purpose: str, salt: bytes = b"") -> str:
+    return _hkdf(bytes(range(32)), salt, purpose, 32).hex()
+
+
 def made_by_the_package() -> dict[str, Any]:
     """What `file-format.json` holds."""
     store, session, created = VECTORS["store"], VECTORS["session"], "2026-01-31T12:00:00.000000Z"
@@ -173,8 +178,8 @@ def made_by_the_package() -> dict[str, Any]:
         "install_key": bytes(range(32)).hex(),
         "key_id": key_id(bytes(range(32))),
         "salt_checks": {salt: salt_check(bytes(range(32)), salt.encode()) for salt in ("", "pepper")},
-        "derived_keys": {purpose: ring.mac_key(purpose)._secret.hex() for purpose in (*IN_USE, *RESERVED)},
-        "derived_keys_with_salt_pepper": {"session": keyring(b"pepper").mac_key("session")._secret.hex()},
+        "derived_keys": {purpose: derived(purpose) for purpose in (*IN_USE, *RESERVED)},
+        "derived_keys_with_salt_pepper": {"session": derived("session", b"pepper")},
         "pae": [
             {"parts": parts, "encoded": pae(*(part.encode() for part in parts)).hex()}
             for parts in ([], [""], ["test"], ["a", "", "bc"])
@@ -263,7 +268,7 @@ class TestThePage:
             for name in re.findall(r'b"(sessionstore/\w+/\d+)"', path.read_text())
         }
         assert used == set(re.findall(r"`(sessionstore/\w+/\d+)`", self.page))
-        assert {name.split("/")[1] for name in used} == set(IN_USE)
+        assert {name.split("/")[1] for name in used} == {*IN_USE, "auditrow"}
 
     @pytest.mark.parametrize(
         "number",

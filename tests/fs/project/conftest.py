@@ -9,10 +9,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sessionstore.fs.syscalls import Kernel
+from sessionstore.errors import ProjectPathError
+from sessionstore.fs.project import ProjectRoot, capture, pin
+from sessionstore.fs.syscalls import Kernel, Openat2State
+from sessionstore.model.records import ProjectRecord
 
 # Each leaves with status 77 where the system does not allow it.
 OWN_MOUNTS = """
@@ -107,3 +111,62 @@ def acting_as() -> Callable[[int], AbstractContextManager[None]]:
 def windows() -> Kernel:
     """A system that opens nothing relative to a descriptor."""
     return Kernel(None, o_path=None, dir_fds=False)
+
+
+class Walking(Kernel):
+    """The real system, without openat2."""
+
+    def openat2_state(self) -> Openat2State:
+        return "missing"
+
+
+@pytest.fixture(params=["openat2", "walk", "bare"])
+def kernel(request: pytest.FixtureRequest) -> Kernel:
+    """The real system; without openat2; also without handles, birth times, mount ids and /proc."""
+    return {"openat2": Kernel(), "walk": Walking(), "bare": Kernel(None, proc_fds=b"/nowhere")}[request.param]
+
+
+@pytest.fixture
+def resumed() -> Callable[..., list[str]]:
+    """Pins and checks a record as a resume does; gives the codes of the warnings."""
+
+    def resume(record: ProjectRecord, **arguments: Any) -> list[str]:
+        before = os.listdir("/proc/self/fd")
+        with pin(record, **arguments) as root:
+            root.check()
+            assert (os.fstat(root.dir_fd).st_ino, os.fstat(root.dir_fd).st_uid) == (record.inode, record.owner_uid)
+            codes = [warning.code for warning in root.warnings]
+        assert os.listdir("/proc/self/fd") == before
+        return codes
+
+    return resume
+
+
+@pytest.fixture
+def refused() -> Callable[..., ProjectPathError]:
+    """Pins a record, which must be refused and leave no descriptor behind; gives the refusal."""
+
+    def refuse(record: ProjectRecord, **arguments: Any) -> ProjectPathError:
+        before = os.listdir("/proc/self/fd")
+        with pytest.raises(ProjectPathError) as caught:
+            pin(record, **arguments)
+        assert os.listdir("/proc/self/fd") == before
+        assert caught.value.code == "project_path_security_violation"
+        return caught.value
+
+    return refuse
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """An ordinary project, two levels below what the test may change."""
+    made = tmp_path.resolve() / "a" / "p"
+    made.mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
+def root(place: Path, kernel: Kernel) -> Iterator[ProjectRoot]:
+    """It, saved and held open, with each way of looking at it."""
+    with pin(capture(place), kernel=kernel) as held:
+        yield held

@@ -15,44 +15,17 @@ Not promised: that the name still leads there later; that the contents are benig
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Literal
-
-import msgspec
+from collections.abc import Sequence
 
 from sessionstore.errors import InvalidValueError, ProjectPathError
 from sessionstore.fs import resolve
-from sessionstore.fs.syscalls import FUSE_SUPER_MAGIC, KERNEL, FileHandle, Kernel, Openat2State, closing_fd
+from sessionstore.fs.project.capabilities import capability, check_supported, lasting_handle, opened
+from sessionstore.fs.project.judging import TRUST_WORDS, accepted_now, judge_access
+from sessionstore.fs.syscalls import KERNEL, Kernel
 from sessionstore.fs.verdicts import SHORT_OF_RESOURCES, AnyPath, path_bytes, refusals, refused
 from sessionstore.model.records import ProjectRecord
 
-Pinning = Literal["full", "leaf_only", "none"]
-
-FOREIGN_OWNER = "foreign_owner"
-WORLD_WRITABLE = "world_writable"
-TRUST_WORDS = (FOREIGN_OWNER, WORLD_WRITABLE)
-
-_OTHERS_WRITE, _STICKY, _PERMISSION_BITS = 0o0002, 0o1000, 0o7777
-
-
-class PinningReport(msgspec.Struct, frozen=True):
-    """What this system offers for holding on to a directory.
-
-    Attributes:
-        pinning: See `capability`.
-        openat2: `available`; `missing`: an older kernel; `forbidden`: a sandbox. The last two cost time, not safety.
-        handles: Whether the file system looked at gives handles that last.
-        birth_times: Whether it keeps birth times. With neither, a deleted directory whose inode number was given out
-            again is told apart by nothing.
-        proc: Whether /proc tells the path of a descriptor.
-    """
-
-    pinning: Pinning
-    openat2: Openat2State
-    handles: bool
-    birth_times: bool
-    proc: bool
+_PERMISSION_BITS = 0o7777
 
 
 def capture(
@@ -88,11 +61,11 @@ def capture(
     if isinstance(allowed_roots, str | bytes | os.PathLike):
         raise InvalidValueError(what="allowed_roots", reason="a collection of paths is needed, not one path")
     roots = tuple(dict.fromkeys(_canonical_root(kernel, path_bytes("allowed_roots", root)) for root in allowed_roots))
-    with _opened(kernel, given) as fd:
+    with opened(kernel, given) as fd:
         status = os.fstat(fd)
         canonical = _canonical(kernel, fd, given)
         fs_type = kernel.fs_type(fd)
-        handle = _lasting_handle(kernel, fd, fs_type)
+        handle = lasting_handle(kernel, fd, fs_type)
         record = ProjectRecord(
             path=canonical,
             given_path=given,
@@ -110,7 +83,7 @@ def capture(
             trust=words,
             capability=capability(kernel),
         )
-    _judge(record, accepted_owners(os.geteuid(), os.environ))
+    judge_access(record, status.st_uid, status.st_mode, accepted_now())
     return record
 
 
@@ -157,67 +130,13 @@ def ancestry(path: AnyPath = b".", *, kernel: Kernel = KERNEL) -> tuple[tuple[in
             `inaccessible` (also where a directory above may not be searched), `unsupported`.
     """
     given = path_bytes("path", path)
-    _check_supported(kernel, given)
+    check_supported(kernel, given)
     with refusals(given):
         return resolve.ancestry(kernel, given)
 
 
-def capability(kernel: Kernel = KERNEL) -> Pinning:
-    """How firmly this system can hold on to a recorded path.
-
-    Returns:
-        `full`: every component can be opened without following a link, with no more than search permission on the
-        directories above: by openat2, or one by one with O_PATH, which is slower and as safe. `leaf_only`: there is no
-        O_PATH, so directories above that may not be read cannot be checked (POSIX systems other than Linux; untested).
-        `none`: names cannot be opened relative to a descriptor (Windows).
-    """
-    if not kernel.dir_fds:
-        return "none"
-    return "full" if kernel.has_o_path else "leaf_only"
-
-
-def pinning_report(directory: AnyPath = b".", *, kernel: Kernel = KERNEL) -> PinningReport:
-    """What this system, and the file system that `directory` is on, offer. Nothing is written.
-
-    Ask about the directory that matters: a volume's topmost directory may lack a birth time that the others have.
-
-    Raises:
-        InvalidValueError: `directory` is not a path.
-        ProjectPathError: The directory cannot be opened, as in `capture`.
-    """
-    given = path_bytes("directory", directory)
-    if capability(kernel) == "none":
-        return PinningReport("none", "missing", handles=False, birth_times=False, proc=False)
-    with _opened(kernel, given) as fd:
-        return PinningReport(
-            pinning=capability(kernel),
-            openat2=kernel.openat2_state(),
-            handles=_lasting_handle(kernel, fd, kernel.fs_type(fd)) is not None,
-            birth_times=kernel.statx(fd).birth_time_ns is not None,
-            proc=resolve.proc_path(kernel, fd) is not None,
-        )
-
-
-def accepted_owners(euid: int, environ: Mapping[str, str]) -> frozenset[int]:
-    """The user ids whose directories need no vouching: this user, root, and under sudo the user who called it."""
-    caller = environ.get("SUDO_UID", "") if euid == 0 else ""
-    return frozenset({0, int(caller)} if caller.isascii() and caller.isdigit() else {0, euid})
-
-
-def _judge(record: ProjectRecord, owners: frozenset[int]) -> None:
-    uid, mode = record.owner_uid, record.mode or 0
-    if uid not in owners and FOREIGN_OWNER not in record.trust:
-        hint = f"if you know that user and mean it, vouch for it: trust {FOREIGN_OWNER}"
-        raise refused(record.path, FOREIGN_OWNER, f"it belongs to user {uid}", hint)
-    if mode & _OTHERS_WRITE and not mode & _STICKY and WORLD_WRITABLE not in record.trust:
-        hint = f"chmod o-w the directory, or vouch for it: trust {WORLD_WRITABLE}"
-        raise refused(record.path, WORLD_WRITABLE, f"mode {mode:04o}: every user may write to it", hint)
-    if record.allowed_roots and not any(resolve.is_inside(record.path, root) for root in record.allowed_roots):
-        raise refused(record.path, "outside_allowed_roots", "it lies in none of the directories that were allowed")
-
-
 def _canonical_root(kernel: Kernel, given: bytes) -> bytes:
-    with _opened(kernel, given) as fd:
+    with opened(kernel, given) as fd:
         return _canonical(kernel, fd, given)
 
 
@@ -228,23 +147,6 @@ def _canonical(kernel: Kernel, fd: int, given: bytes) -> bytes:
     if path is None:
         raise refused(given, "replaced", "no path leads back to the directory that was opened")
     return path
-
-
-def _lasting_handle(kernel: Kernel, fd: int, fs_type: int | None) -> FileHandle | None:
-    # A FUSE handle is made of numbers that last as long as the mount: recorded, every remount would look like a swap.
-    return None if fs_type == FUSE_SUPER_MAGIC else kernel.handle(fd)
-
-
-@contextmanager
-def _opened(kernel: Kernel, given: bytes) -> Iterator[int]:
-    _check_supported(kernel, given)
-    with refusals(given), closing_fd(resolve.open_following(kernel, given)) as fd:
-        yield fd
-
-
-def _check_supported(kernel: Kernel, given: bytes) -> None:
-    if capability(kernel) == "none":
-        raise refused(given, "unsupported", "this system cannot hold a directory open", "use a POSIX system")
 
 
 def _check_trust(trust: Sequence[str]) -> tuple[str, ...]:

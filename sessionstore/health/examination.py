@@ -16,50 +16,28 @@ import shlex
 import stat
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
-from typing import Literal
+from contextlib import ExitStack, nullcontext
 
-import msgspec
-
+from sessionstore.audit import DIRECTORY as AUDIT
 from sessionstore.config import Config, LoadedConfig
 from sessionstore.errors import KeyUnavailableError, SessionStoreError
 from sessionstore.fs import Directory
-from sessionstore.fs.mount import FileSystemKind, file_system_kind
-from sessionstore.fs.project import PinningReport, pinning_report
+from sessionstore.fs.mount import file_system_kind, why_unwritable
+from sessionstore.fs.project import pinning_report
+from sessionstore.health.findings import PRIVATE_BITS, Finding, Level, judge_limits, judge_pinning, judge_place
 from sessionstore.keystore import FileKeyStore
 from sessionstore.ledger import Ledger
 from sessionstore.store import SessionStore
-
-Level = Literal["ok", "note", "problem"]
 
 # From how full on a store is worth a word.
 WARN_FROM = 0.8
 # How many files a finding names; it counts the others.
 MAX_NAMED = 3
 
-_PRIVATE_BITS = 0o077
+_AUDIT_MEND = "`sessionstore audit verify` names every place; new events go on in a file that says so"
 _LEGACY = "legacy"
 # A store that was opened once has left at least one of these in its state directory.
-_TRACES = ("keyring", "ledger.db", "audit")
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """What was found about one part of the store.
-
-    Attributes:
-        check: Which part: `settings`, `data directory`, `state directory`, `key`, `ledger`, `store`, `sessions`,
-            `session files`, `project pinning`.
-        level: `ok`; `note`: worth knowing, nothing to do; `problem`: something does not work or is not safe.
-        code: The code of the error behind it, or "".
-        text: What was found, in one line.
-        mend: The command or act that mends it, or "".
-    """
-
-    check: str
-    level: Level
-    code: str
-    text: str
-    mend: str = ""
+_TRACES = ("keyring", "ledger.db", AUDIT)
 
 
 def diagnose(loaded: LoadedConfig, open_read_only: Callable[[], SessionStore]) -> tuple[Finding, ...]:
@@ -76,6 +54,7 @@ def diagnose(loaded: LoadedConfig, open_read_only: Callable[[], SessionStore]) -
     examination = _Examination(loaded.config)
     with ExitStack() as opened:
         examination.settings(loaded)
+        examination.found.append(judge_limits(loaded.config))
         data = examination.place(opened, "data directory", loaded.config.data_dir, strict=False)
         state = examination.place(opened, "state directory", loaded.config.state_dir, strict=True)
         if state is not None:
@@ -88,41 +67,6 @@ def diagnose(loaded: LoadedConfig, open_read_only: Callable[[], SessionStore]) -
             examination.files(opened, data)
         examination.pinning()
     return tuple(examination.found)
-
-
-def judge_place(check: str, path: str, kind: FileSystemKind, mode: int, *, strict: bool) -> Finding:
-    """What is to be said of a directory that can be opened.
-
-    Args:
-        check: Which part.
-        path: Where it is.
-        kind: The file system it lies on.
-        mode: Its permission bits.
-        strict: Whether it is the state directory, which needs locks that a network file system does not keep.
-    """
-    if kind.network and strict:
-        mend = "set state_dir to a directory on a local disk"
-        return Finding(check, "problem", "", f"{path} is on a network file system ({kind.name})", mend)
-    if mode & _PRIVATE_BITS:
-        text = f"{path}: others may look into it (mode {mode:04o})"
-        return Finding(check, "problem", "", text, f"chmod 700 {shlex.quote(path)}")
-    if kind.network:
-        text = f"{path} is on a network file system ({kind.name}): use it from one machine only"
-        return Finding(check, "note", "", text)
-    return Finding(check, "ok", "", f"{path} ({kind.name}, mode {mode:04o})")
-
-
-def judge_pinning(report: PinningReport) -> Finding:
-    """What is to be said of the means to hold on to a project directory."""
-    handles, times = ("yes" if has else "no" for has in (report.handles, report.birth_times))
-    text = f"{report.pinning} (openat2 {report.openat2}; file handles {handles}; birth times {times})"
-    if report.pinning == "none":
-        text += ": sessions with a project cannot be resumed on this system"
-    elif not report.handles and not report.birth_times:
-        text += ": a directory that was deleted and made again here may look like the same one"
-    else:
-        return Finding("project pinning", "ok", "", text)
-    return Finding("project pinning", "note", "", text)
 
 
 class _Examination:
@@ -189,6 +133,7 @@ class _Examination:
             with open_read_only() as store:
                 self._add("store", "ok", f"id {store.store_id}, bound to this data directory")
                 self._ledger(state, store.store_id)
+                self._audit(state, store)
                 self._sessions(store)
         except SessionStoreError as error:
             if error.code not in {finding.code for finding in self.found}:
@@ -206,7 +151,7 @@ class _Examination:
                 status = sessions.stat(name)
                 if status is None or not stat.S_ISREG(status.st_mode):
                     continue  # gone meanwhile, or shown by the list as `unsafe_file`
-                if stat.S_IMODE(status.st_mode) & _PRIVATE_BITS:
+                if stat.S_IMODE(status.st_mode) & PRIVATE_BITS:
                     loose.append(name)
                 if status.st_nlink > 1:
                     linked.append(name)
@@ -245,6 +190,25 @@ class _Examination:
                 self._add("ledger", "ok", f"whole; {ledger.count():,} sessions recorded")
         except SessionStoreError as error:
             self._add_error("ledger", error)
+
+    def _audit(self, state: Directory, store: SessionStore) -> None:
+        """The audit log: every line verifies, none is missing, and more can be written."""
+        try:
+            report = store.verify_audit()
+            with state.sub(AUDIT, strict=True) if state.stat(AUDIT) else nullcontext(state) as place:
+                refused = why_unwritable(place.fd)
+        except SessionStoreError as error:
+            self._add_error("audit log", error)
+            return
+        for finding in report.findings[:MAX_NAMED]:
+            self._add("audit log", "problem", f"{finding.file}: {finding.text}", _AUDIT_MEND)
+        for note in report.notes[:MAX_NAMED]:
+            self._add("audit log", "note", note)
+        if refused is not None:
+            mend = "free the cause: until then nothing is resumed, rebound or claimed"
+            self._add("audit log", "problem", f"cannot be written: {refused}", mend)
+        elif report.ok:
+            self._add("audit log", "ok", f"whole; {report.lines:,} events in {report.files:,} files")
 
     def _sessions(self, store: SessionStore) -> None:
         counts = store.stats()
