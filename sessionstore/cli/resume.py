@@ -179,6 +179,7 @@ def _bind(store: SessionStore, session_id: str, refusal: ProjectPathError, *, ac
         known = {"verdict": refusal.verdict, "path": refusal.path, "detail": refusal.detail}
         raise ProjectPathError(hint=hint, **known) from refusal
     consent = "resume --accept-project" if accept_project else "resume, asked on a terminal"
+    shown = None
     if not accept_project:
         shown = store.rebind(session_id, consent=consent, dry_run=True).after
         output.say(f"nobody has bound the directory of this session yet: {refusal.path}")
@@ -186,7 +187,7 @@ def _bind(store: SessionStore, session_id: str, refusal: ProjectPathError, *, ac
             output.say(f"that leads to {shown.display_path}")
         if not output.ask("Is that the right directory?"):
             raise Declined("the session was not resumed")
-    store.rebind(session_id, consent=consent)
+    store.rebind(session_id, consent=consent, expected=shown)
 
 
 def _pick(store: SessionStore, *, needs_project: bool) -> str:

@@ -533,6 +533,21 @@ class TestRebind:
         assert caught.value.verdict == "outside_allowed_roots"
         assert store.rebind(session.id, outside, consent="the tester", allowed_roots=[]).after.allowed_roots == ()
 
+    def test_only_the_directory_that_was_shown_is_bound(
+        self, store: SessionStore, saved: str, project: Path, stored: Stored
+    ) -> None:
+        exchange(project)
+        before, shown = stored(store, saved), store.rebind(saved, consent="a look", dry_run=True).after
+        project.rename(project.with_name("second"))
+        project.mkdir(mode=0o755)
+        with pytest.raises(ProjectPathError, match="agreed") as caught:
+            store.rebind(saved, consent="the tester", expected=shown)
+        assert caught.value.verdict == "replaced"
+        assert stored(store, saved) == before
+        project.rmdir()
+        project.with_name("second").rename(project)
+        assert store.rebind(saved, consent="the tester", expected=shown).after == shown
+
     def test_a_running_session_keeps_its_directory(self, store: SessionStore, saved: str, tmp_path: Path) -> None:
         with store.resume(saved) as run:
             with pytest.raises(AlreadyRunningError):
