@@ -10,7 +10,7 @@ import click
 from sessionstore.cli import exits, output
 from sessionstore.cli.definition import Command
 from sessionstore.cli.definition import command as command_of
-from sessionstore.cli.failures import Declined
+from sessionstore.cli.failures import Declined, NotStarted
 from sessionstore.cli.invocation import Invocation
 from sessionstore.cli.present import entry_lines, local_time, project_text
 from sessionstore.cli.resolve import complete_id, resolve, scope
@@ -130,13 +130,17 @@ def _resume(invocation: Invocation, store: SessionStore, session_id: str, argv: 
         output.flush()
         from sessionstore.cli.launch import run_gated
 
-        run.exit_status = run_gated(
-            argv,
-            directory_fd=run.project.dir_fd,
-            session_json=output.encoded(session_value(run.session, project=_project(run))),
-            session_id=session_id,
-            commit=run.commit,
-        )
+        try:
+            run.exit_status = run_gated(
+                argv,
+                directory_fd=run.project.dir_fd,
+                session_json=output.encoded(session_value(run.session, project=_project(run))),
+                session_id=session_id,
+                commit=run.commit,
+            )
+        except NotStarted as exc:
+            run.exit_status = exits.exit_code(exc.code)
+            raise
         return run.exit_status
 
 

@@ -146,6 +146,8 @@ class TestACommand:
         ran = child("--json", "resume", bound, "--", program)
         assert ran.code == code
         assert ran.error["code"] == {127: "command_not_found", 126: "command_not_started"}[code]
+        (ended,) = call("audit", "show", "--event", "resume_ended", "--json").value["events"]
+        assert ended["fields"] == {"status": code}
         assert ran.error["program"] == program
 
     def test_while_it_runs_the_session_is_running_and_afterwards_not(self, started, child, bound: str) -> None:
