@@ -146,7 +146,7 @@ class TestACommand:
         ran = child("--json", "resume", bound, "--", program)
         assert ran.code == code
         assert ran.error["code"] == {127: "command_not_found", 126: "command_not_started"}[code]
-        (ended,) = call("audit", "show", "--event", "resume_ended", "--json").value["events"]
+        (ended,) = child("--json", "audit", "show", "--event", "resume_ended").value["events"]
         assert ended["fields"] == {"status": code}
         assert ran.error["program"] == program
 
