@@ -413,6 +413,15 @@ class TestAttempts:
         with pytest.raises(RateLimitError), store.resume(session.id):
             pass
 
+    def test_a_limit_that_is_switched_off_goes_on_record_once(self, make_store: Callable[..., SessionStore]) -> None:
+        store = make_store(resume_limit=0)
+        session = store.create()
+        for _ in range(7):
+            with store.resume(session.id):
+                pass
+        (off,) = store.audit(events=["limits_off"])
+        assert off.fields == {"setting": "resume_limit"}
+
 
 def events(store: SessionStore) -> list[tuple[str, Any]]:
     """The audit log of a store as (event, code) pairs."""
@@ -583,6 +592,13 @@ class TestBoundBelow:
         store.create()
         found = {summary.id: record for summary, record in store.bound_below(tmp_path / "old")}
         assert found == {made[name]: store.load(made[name]).project for name in ("old", "old/a", "old/a/b")}
+
+    def test_one_that_is_deleted_meanwhile_is_left_out(self, store: SessionStore, project: Path) -> None:
+        older, newer = (store.create(project=project).id for _ in range(2))
+        found = store.bound_below(project)
+        assert next(found)[0].id == newer
+        store.delete(older)
+        assert list(found) == []
 
     def test_one_that_does_not_verify_is_named_without_a_record(
         self, store: SessionStore, project: Path, home: Path
