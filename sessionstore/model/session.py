@@ -19,7 +19,7 @@ class LoadWarning(msgspec.Struct, frozen=True):
     """Something a caller should know about a session that is good all the same.
 
     Attributes:
-        code: `uncommitted_tail`, `several_links`, `loose_mode` or `session_limit_near`.
+        code: `uncommitted_tail`, `several_links`, `loose_mode`, `session_limit_near` or `redacted`.
         text: The same for people.
     """
 
