@@ -61,7 +61,7 @@ _OURS = {
     "huggingface": r"\bhf_[A-Za-z0-9]{30,}",
     "bearer": r"(?i)\b(?:bearer|basic)\s{1,4}(?=[A-Za-z0-9+/_.~-]{0,200}[0-9])(?P<s>[A-Za-z0-9+/_.~-]{16,}={0,2})",
     "assigned": rf"(?i)(?:{_WORDS})[\w-]{{0,20}}\\?[\"']?\s{{0,4}}(?:=>|:=|={{1,3}}|:)\s{{0,4}}\\?"
-    r"(?P<q>[\"'])(?P<s>[^\"'\\\s]{4,512})\\?(?P=q)",
+    r"(?P<q>[\"'])(?P<s>[^\"'\\\r\n]{4,512})\\?(?P=q)",
     "assigned_in_shell": r"(?m)(?:^|[\s;])[A-Z0-9_]{0,40}"
     r"(?:PASSWORD|PASSWD|SECRET|TOKEN|API_KEY|ACCESS_KEY|PRIVATE_KEY)[A-Z0-9_]{0,20}=[\"']?(?P<s>[^\s\"'$&;]{6,})",
 }

@@ -59,6 +59,7 @@ class TestKnownSecrets:
         ("text", "left"),
         [
             ('password = "hunter2!"', 'password = "[redacted:assigned]"'),
+            ("passphrase: 'correct horse'", "passphrase: '[redacted:assigned]'"),
             ('{"api_key": "abcd"}', '{"api_key": "[redacted:assigned]"}'),
             ('{\\"client_secret\\":\\"abcd\\"}', '{\\"client_secret\\":\\"[redacted:assigned]\\"}'),
             ("export DB_PASSWORD=hunter2!", "export DB_PASSWORD=[redacted:assigned_in_shell]"),
