@@ -97,6 +97,28 @@ class Rebinding(msgspec.Struct, frozen=True):
         )
 
 
+class Redaction(msgspec.Struct, frozen=True):
+    """What a redaction in place took out, or would in a dry run.
+
+    Attributes:
+        session_id: Which.
+        rev: The revision now.
+        entries: How many entries were changed.
+        found: How often something was taken out, by kind; state and entries together.
+        purged: Other files that held bytes of the session and were removed: directory and name.
+        unfinished: What holds old bytes here and could not be removed; doing it again may.
+        unreached: What may hold the old bytes and is out of reach, in words.
+    """
+
+    session_id: str
+    rev: int
+    entries: int
+    found: dict[str, int]
+    purged: tuple[str, ...]
+    unfinished: tuple[str, ...]
+    unreached: tuple[str, ...]
+
+
 class AuditRecord(msgspec.Struct, frozen=True):
     """One event of the audit log, verified.
 

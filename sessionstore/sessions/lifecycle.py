@@ -1,7 +1,6 @@
-"""The beginning, the rewriting and the end of a session, each in an order that a crash cannot turn into a lie.
+"""The beginning and the end of a session, each in an order that a crash cannot turn into a lie.
 
 * create: ledger row `creating` (synced) -> whole file, fsync, rename without replacing, directory fsync -> `live`
-* rewrite: whole new file that names the seal it replaces -> atomic replace -> head. The revision goes on counting.
 * delete: row `deleting` (synced) -> unlink, directory fsync -> `deleted`, which stays as a tombstone
 
 What a dead process left in `creating` or `deleting` is finished by `finish`, when a store is opened for writing.
@@ -9,7 +8,7 @@ What a dead process left in `creating` or `deleting` is finished by `finish`, wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from itertools import chain
 from typing import Any, get_args
@@ -27,17 +26,7 @@ from sessionstore.errors import (
     UnsafeFileError,
     VerificationError,
 )
-from sessionstore.format.lines import (
-    ENTRY,
-    OPEN,
-    Open,
-    State,
-    StateChange,
-    entry_line,
-    open_line,
-    read_lines,
-    state_line,
-)
+from sessionstore.format.lines import Open, State, StateChange, entry_line, open_line, state_line
 from sessionstore.format.log import Batch, Summary
 from sessionstore.ledger import Head
 from sessionstore.model import Message, Provenance, check_id, format_time, new_id
@@ -45,13 +34,11 @@ from sessionstore.model.session import as_entry
 from sessionstore.sessions.ground import Ground, file_name, head_after, new_head
 from sessionstore.sessions.look import Found
 from sessionstore.sessions.read import Reader
-from sessionstore.sessions.write import Ready, Writer
-
-COMPACT_BYTES = 1024 * 1024
+from sessionstore.sessions.write import Writer
 
 
 class Lifecycle:
-    """Creates, rewrites and deletes the sessions of one store. Safe for many threads and processes."""
+    """Creates and deletes the sessions of one store. Safe for many threads and processes."""
 
     def __init__(self, ground: Ground, reader: Reader, writer: Writer) -> None:
         self._ground = ground
@@ -116,58 +103,6 @@ class Lifecycle:
                 raise
             self._writer.commit(head_after(creating, batch.sealed, stamp), creating, durable=True)
         return session_id
-
-    def rewrite(
-        self,
-        session_id: str,
-        *,
-        keep: int | None = None,
-        expected_rev: int | None = None,
-    ) -> int:
-        """Write the session anew with its first `keep` entries (None: all), in as few seals as can be.
-
-        Returns:
-            The new revision; it grows by one for every MiB.
-
-        Raises:
-            ConflictError: The session is not at `expected_rev`.
-            InvalidValueError: It has fewer than `keep` entries.
-        """
-        check_id(session_id)
-        ground = self._ground
-        with ground.locked(session_id), closing(self._writer.ready(session_id)) as ready:
-            if expected_rev is not None and expected_rev != ready.head.rev:
-                raise ConflictError(session_id=session_id, expected=expected_rev, found=ready.head.rev)
-            if keep is not None and not 0 <= keep <= ready.head.entries:
-                raise InvalidValueError(what="entries to keep", reason=f"0 to {ready.head.entries} are possible")
-            batch = Batch(
-                ground.sealer(session_id),
-                None,
-                self._writer.summary(ready),
-                max_session_bytes=ground.config.max_session_bytes,
-                idempotency_key=ready.head.last_key,
-                first_rev=ready.head.rev + 1,
-                replaces=ready.head.tag,
-            )
-            lines = self._kept_lines(ready, ready.head.entries if keep is None else keep)
-            stamp = ground.backend.write(file_name(session_id), batch.chunks(lines), replace=True)
-            head = head_after(ready.head, batch.sealed, stamp)
-            self._writer.commit(head, ready.head, durable=True)
-            return head.rev
-
-    def compact(self, session_id: str) -> bool:
-        """Rewrite the session if its seals are over a third of it and over 1 MiB; whether that was done.
-
-        Raises:
-            ConflictError: It was saved meanwhile; there is no harm in trying again.
-        """
-        found = self._reader.settled(session_id)
-        with closing(found.log):
-            seals = sum(len(segment.sealed.line) for segment in self._reader.segments(found))
-        if seals <= max(COMPACT_BYTES, found.sealed.end // 3):
-            return False
-        self.rewrite(session_id, expected_rev=found.sealed.seal.rev)
-        return True
 
     def delete(self, session_id: str, *, expected_rev: int | None = None) -> None:
         """Remove a session's file and leave a tombstone, so that the file coming back is noticed.
@@ -245,21 +180,6 @@ class Lifecycle:
                 ledger.commit(head, old=deleting, durable=True)  # nothing was removed: the session is what it was
             raise
         ledger.commit(_tombstone(deleting), old=deleting, durable=True)
-
-    def _kept_lines(self, ready: Ready, keep: int) -> Iterator[bytes]:
-        """The open line, the whole state as one line, and the first entries as they stand, verified on the way."""
-        found = self._reader.find(ready.head.session_id)
-        with closing(found.log):
-            state = self._reader.state(found)
-            kept = 0
-            for segment in self._reader.segments(found):
-                for line in read_lines(segment.body):
-                    if line.startswith(OPEN):
-                        yield line + b"\n"
-                        yield state_line(state.as_change(), max_bytes=self._ground.config.max_session_bytes)
-                    elif line.startswith(ENTRY) and kept < keep:
-                        kept += 1
-                        yield line + b"\n"
 
     def _found(self, session_id: str) -> Found:
         """What `Reader.find` says, its log closed."""

@@ -50,6 +50,7 @@ class TestTable:
             "store_claimed",
             "import_trusted",
             "inventory_taken",
+            "redaction",
         }
 
     def test_what_has_no_second_chance_is_on_the_disk_at_once(self) -> None:

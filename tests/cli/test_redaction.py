@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sessionstore import open_store
+from sessionstore.storage import Holder
+
 AWS = "AK" + "IA" + "ABCDEFGH12345678"
 
 
@@ -70,3 +73,77 @@ class TestExportRedacted:
         ran = child("export", leaky, "--redact")
         assert ran.value["export"]["redacted"] == {"aws": 1}
         assert ran.err == "redacted: 1 place taken out: aws 1\n"
+
+
+class TestRedact:
+    def test_a_secret_is_taken_out_for_good_and_all_is_said(self, call, leaky: str, home: Path) -> None:
+        ran = call("redact", leaky, "--secrets", "--confirm")
+        assert ran.code == 0
+        assert ran.out == f"{leaky}  revision 4  1 entry changed\ntaken out: aws 1\n"
+        assert ran.err.startswith(f"{leaky}  1 place taken out: aws 1\nnot reached: backups, ")
+        assert AWS not in call("show", leaky).out
+        assert not [path for path in home.rglob("*") if path.is_file() and AWS.encode() in path.read_bytes()]
+
+    def test_by_entry_and_by_pattern(self, call, leaky: str) -> None:
+        assert call("redact", leaky, "--entry", "0", "--pattern", "ACME-[0-9]", "--confirm").code == 0
+        entries = call("show", leaky, "--json").value["entries"]
+        assert [entry["content"] for entry in entries] == [
+            "[redacted:entry]",
+            "good day",
+            f"my key is {AWS} of [redacted:pattern]",
+        ]
+
+    def test_a_dry_run_changes_nothing(self, call, leaky: str, home: Path) -> None:
+        (home / "data/quarantine").mkdir(mode=0o700)
+        (home / "data/quarantine" / f"{leaky}.tail").write_text("x")
+        before = call("show", leaky).out
+        ran = call("redact", leaky, "--secrets", "--dry-run")
+        assert ran.out.splitlines()[1:] == ["would be taken out: aws 1", f"would be removed: quarantine/{leaky}.tail"]
+        value = call("redact", leaky, "--secrets", "--dry-run", "--json").value["would_redact"]
+        assert (value["found"], value["entries"], value["purged"]) == ({"aws": 1}, 1, [f"quarantine/{leaky}.tail"])
+        assert call("show", leaky).out == before
+        assert call("redact", leaky, "--secrets", "--confirm", "--json").value["redacted"]["found"] == {"aws": 1}
+        assert not (home / "data/quarantine" / f"{leaky}.tail").exists()
+
+    @pytest.mark.parametrize(
+        ("arguments", "text"),
+        [
+            ([], "say what to take out: --secrets, --pattern or --entry"),
+            (["--secrets"], "without a terminal, redacting a session needs --confirm"),
+            (["--entry", "-1", "--confirm"], "--entry"),
+        ],
+    )
+    def test_without_what_or_consent_nothing_happens(self, call, leaky: str, arguments: list[str], text: str) -> None:
+        ran = call("redact", leaky, *arguments)
+        assert ran.code == 2
+        assert text in ran.err
+        assert AWS in call("show", leaky).out
+
+    @pytest.mark.parametrize(("answer", "code"), [(b"yes\n", 0), (b"\n", 1)])
+    def test_on_a_terminal_it_shows_what_goes_and_asks(
+        self, call, leaky: str, terminal, answer: bytes, code: int
+    ) -> None:
+        screen = terminal("redact", leaky, "--secrets", answer=answer)
+        assert screen.code == code
+        assert "1 place taken out: aws 1" in screen.text
+        assert "Rewrite this session for good? [y/N]" in screen.text
+        assert (AWS in call("show", leaky).out) == bool(code)
+
+    @pytest.mark.parametrize("arguments", [["--entry", "3"], ["--pattern", "(a+)+"], ["--pattern", ""]])
+    def test_what_cannot_be_used_is_refused(self, call, leaky: str, arguments: list[str]) -> None:
+        ran = call("redact", leaky, *arguments, "--confirm")
+        assert ran.code in (1, 2)
+        assert "error[" in ran.err
+
+    def test_a_running_session_is_left_alone(self, call, leaky: str, home: Path) -> None:
+        with open_store(home) as store, store._ground.backend.run(leaky, Holder(1, "2026-01-31T12:00:00.000000Z")):
+            ran = call("redact", leaky, "--secrets", "--confirm")
+        assert ran.code == 7
+        assert "error[already_running]" in ran.err
+
+    def test_what_could_not_be_removed_is_exit_1(self, call, leaky: str, home: Path) -> None:
+        (home / "data/quarantine").mkdir(mode=0o700)
+        (home / "data/quarantine" / f"{leaky}.d").mkdir()
+        ran = call("redact", leaky, "--secrets", "--confirm")
+        assert ran.code == 1
+        assert f"warning: not removed: quarantine/{leaky}.d; " in ran.err
