@@ -10,32 +10,31 @@ import click
 
 from sessionstore.cli import confirm, exits, output
 from sessionstore.cli.definition import command as command_of
-from sessionstore.cli.failures import Failure, describe
+from sessionstore.cli.failures import describe
 from sessionstore.cli.invocation import Invocation
 from sessionstore.cli.present import count_text
 from sessionstore.cli.resolve import complete_id, resolve
 
 if TYPE_CHECKING:
     from sessionstore.errors import SessionStoreError
-    from sessionstore.model import ProjectRecord
+    from sessionstore.model import Rebinding
     from sessionstore.store import SessionStore
 
 
 class _Plan(NamedTuple):
-    """What is to become of one session's project."""
+    """One session that is to be bound.
+
+    Attributes:
+        session_id: Which.
+        path: To what; None for the recorded name.
+        shown: What the directory is now, and what would change; None where that was refused.
+        error: Why it was.
+    """
 
     session_id: str
-    name: str
-    before: ProjectRecord | None
-    path: bytes
-
-
-class _Bound(NamedTuple):
-    """What became, or would become, of it: a record, or why not."""
-
-    plan: _Plan
-    after: ProjectRecord | None
-    error: SessionStoreError | None
+    path: bytes | None
+    shown: Rebinding | None = None
+    error: SessionStoreError | None = None
 
 
 @command_of(
@@ -78,148 +77,141 @@ def command(
         raise click.UsageError("give ID and DIR, or --from OLD and --to NEW")
     with invocation.open_store() as store:
         if session is not None:
-            plans = [_plan(store, resolve(store, session), directory)]
+            path = None if directory is None else os.fsencode(directory)
+            plans = [_look(store, _Plan(resolve(store, session), path), trust)]
         else:
-            plans = list(_plans(store, _absolute(old, "--from"), _absolute(new, "--to")))
-        looked = [_look(plan, trust) for plan in plans]
-        refused = [one.error for one in looked if one.error is not None]
-        if session is not None and refused:
-            raise refused[0]
-        ready = [one for one in looked if one.error is None]
-        if not dry_run and ready:
-            for one in ready:
-                output.say_lines("\n".join(_lines(one)))
-            question = f"Bind {count_text(len(ready), 'session')} as shown?"
-            confirm.ask(question, confirmed=confirmed, doing="binding sessions anew", declined="nothing was bound")
-            consent = "rebind --confirm" if confirmed else "rebind, asked on a terminal"
-            done = [_bind(store, one, consent, trust) for one in ready]
-            if session is not None and done[0].error is not None:
-                raise done[0].error
-            looked = [one for one in looked if one.error is not None] + done
-    return _report(invocation, looked, dry_run=dry_run)
+            plans = [_look(store, plan, trust) for plan in _below(store, _absolute(old), _absolute(new))]
+        if not dry_run:
+            plans = _bind(store, plans, trust, confirmed=confirmed)
+    if session is not None and plans[0].error is not None:
+        raise plans[0].error
+    return _report(invocation, plans, dry_run=dry_run)
 
 
-def changes(before: ProjectRecord | None, after: ProjectRecord) -> list[str]:
-    """What is different between two records, in words, for a person who is to agree."""
+def changes(binding: Rebinding) -> list[str]:
+    """What is different, in words, for a person who is to agree; empty if it is the same directory as before."""
+    before, after = binding.before, binding.after
     if before is None:
         return ["the session had no directory"]
     if not before.has_identity:
         return ["nobody had bound the directory yet"]
+    changed = binding.changed
     found = []
-    if before.path != after.path:
+    if "path" in changed:
         found.append("the path")
-    identity = ("inode", "handle", "birth_time_ns")
-    if any(getattr(before, part) != getattr(after, part) for part in identity):
+    if {"inode", "handle", "birth_time_ns"} & set(changed):
         found.append("it is another directory than the saved one")
-    if before.owner_uid != after.owner_uid:
-        found.append(f"the owner ({before.owner_uid} before, {after.owner_uid} now)")
-    if before.mode != after.mode:
-        found.append(f"the permissions ({before.mode or 0:04o} before, {after.mode or 0:04o} now)")
-    return found or ["nothing"]
+    if "owner_uid" in changed:
+        found.append(f"the owner: user {before.owner_uid} before, {after.owner_uid} now")
+    if "mode" in changed:
+        found.append(f"the permissions: {before.mode or 0:04o} before, {after.mode or 0:04o} now")
+    if "trust" in changed:
+        found.append(f"what is vouched for: {_words(before.trust)} before, {_words(after.trust)} now")
+    return found or (["how it was named, or hints about its file system"] if changed else [])
 
 
-def moved(path: bytes, old: bytes, new: bytes) -> bytes | None:
-    """`path` with `old` at its beginning replaced by `new`, whole components only; None if it does not begin so."""
-    parts, beginning = path.split(b"/"), old.rstrip(b"/").split(b"/")
-    if parts[: len(beginning)] != beginning:
-        return None
-    return b"/".join([new.rstrip(b"/"), *parts[len(beginning) :]]) or b"/"
+def moved(path: bytes, old: bytes, new: bytes) -> bytes:
+    """`path`, which is `old` or lies below it, with `new` in the place of `old`."""
+    rest = path[len(old.rstrip(b"/")) :].strip(b"/")
+    return os.path.join(new, rest) if rest else new
 
 
-def _absolute(given: str | None, option: str) -> bytes:
+def _words(trust: tuple[str, ...]) -> str:
+    return ", ".join(trust) or "nothing"
+
+
+def _absolute(given: str | None) -> bytes:
     raw = os.fsencode(given or "")
     if not raw.startswith(b"/"):
-        raise click.UsageError(f"{option} needs an absolute path")
+        raise click.UsageError("--from and --to need absolute paths")
     return raw
 
 
-def _plan(store: SessionStore, session_id: str, directory: str | None) -> _Plan:
-    from sessionstore.errors import InvalidValueError
-
-    found = store.load(session_id)
-    if directory is None and found.project is None:
-        raise InvalidValueError(
-            what="directory", reason="the session has none yet", hint=f"name it: `sessionstore rebind {session_id} DIR`"
-        )
-    recorded = found.project.path if found.project is not None else b""
-    return _Plan(session_id, found.name, found.project, os.fsencode(directory) if directory is not None else recorded)
+def _below(store: SessionStore, old: bytes, new: bytes) -> Iterator[_Plan]:
+    for summary, record in store.bound_below(old.rstrip(b"/") or b"/"):
+        if record is None:
+            output.note(f"{summary.id} does not verify and is left out; `verify` says why", label="warning")
+        else:
+            yield _Plan(summary.id, moved(record.path, old, new))
 
 
-def _plans(store: SessionStore, old: bytes, new: bytes) -> Iterator[_Plan]:
-    from sessionstore.errors import VerificationError
-
-    for listed in store.list().sessions:
-        if listed.project is None:
-            continue
-        try:
-            record = store.load(listed.id).project
-        except VerificationError as exc:
-            output.note(f"{listed.id} is left out: error[{exc.code}]: {exc}", label="warning")
-            continue
-        path = None if record is None else moved(record.path, old, new)
-        if path is not None:
-            yield _Plan(listed.id, listed.name, record, path)
-
-
-def _look(plan: _Plan, trust: tuple[str, ...]) -> _Bound:
+def _look(store: SessionStore, plan: _Plan, trust: tuple[str, ...]) -> _Plan:
     """The directory as it is now; nothing is written."""
     from sessionstore.errors import SessionStoreError
-    from sessionstore.fs.project import capture
 
-    roots = plan.before.allowed_roots if plan.before is not None else ()
     try:
-        return _Bound(plan, capture(plan.path, allowed_roots=roots, trust=trust), None)
+        shown = store.rebind(
+            plan.session_id, plan.path, consent="a look at what would change", trust=trust, dry_run=True
+        )
     except SessionStoreError as exc:
-        return _Bound(plan, None, exc)
+        return plan._replace(error=exc)
+    return plan._replace(shown=shown)
 
 
-def _bind(store: SessionStore, seen: _Bound, consent: str, trust: tuple[str, ...]) -> _Bound:
+def _bind(store: SessionStore, plans: list[_Plan], trust: tuple[str, ...], *, confirmed: bool) -> list[_Plan]:
+    """Show what would change, ask, and do it; what changes nothing or was refused is left as it is."""
+    ready = [plan for plan in plans if plan.shown is not None and plan.shown.changed]
+    if not ready:
+        return plans
+    for plan in ready:
+        output.say_lines("\n".join(_lines(plan)))
+    question = f"Bind {count_text(len(ready), 'session')} as shown?"
+    confirm.ask(question, confirmed=confirmed, doing="binding sessions anew", declined="nothing was bound")
+    consent = "rebind --confirm" if confirmed else "rebind, asked on a terminal"
+    return [_bound(store, plan, trust, consent) if plan in ready else plan for plan in plans]
+
+
+def _bound(store: SessionStore, plan: _Plan, trust: tuple[str, ...], consent: str) -> _Plan:
     from sessionstore.errors import SessionStoreError
 
+    agreed = None if plan.shown is None else plan.shown.after
     try:
-        store.rebind(seen.plan.session_id, seen.plan.path, consent=consent, trust=trust)
+        store.rebind(plan.session_id, plan.path, consent=consent, trust=trust, expected=agreed)
     except SessionStoreError as exc:
-        return seen._replace(after=None, error=exc)
-    return seen
+        return plan._replace(error=exc)
+    return plan
 
 
-def _lines(one: _Bound) -> list[str]:
+def _lines(plan: _Plan) -> list[str]:
     """What a person has to see before they agree."""
-    if one.after is None:
+    if plan.shown is None:
         return []
-    before = one.plan.before.display_path if one.plan.before is not None else "none"
+    before = plan.shown.before.display_path if plan.shown.before is not None else "none"
+    what = changes(plan.shown) or ["nothing"]
     return [
-        f"{one.plan.session_id}  {one.plan.name}".rstrip(),
+        plan.session_id,
         f"  before   {before}",
-        f"  after    {one.after.display_path}",
-        *(f"  changed  {change}" for change in changes(one.plan.before, one.after)),
+        f"  after    {plan.shown.after.display_path}",
+        *(f"  changed  {change}" for change in what),
     ]
 
 
-def _report(invocation: Invocation, looked: list[_Bound], *, dry_run: bool) -> int | None:
-    bound = [one for one in looked if one.error is None]
-    failed: dict[str, Failure] = {
-        one.plan.session_id: describe(one.error, invocation.prog) for one in looked if one.error is not None
-    }
+def _report(invocation: Invocation, plans: list[_Plan], *, dry_run: bool) -> int | None:
+    bound = [plan for plan in plans if plan.error is None]
+    failed = {plan.session_id: describe(plan.error, invocation.prog) for plan in plans if plan.error is not None}
     if invocation.json:
-        result: dict[str, Any] = {"would_rebind" if dry_run else "rebound": [_object(one) for one in bound]}
+        result: dict[str, Any] = {"would_rebind" if dry_run else "rebound": [_object(plan) for plan in bound]}
         output.value({**result, "failed": {key: failure.as_json() for key, failure in failed.items()}})
     else:
-        for one in bound:
+        for plan in bound:
             if dry_run:
-                for text in _lines(one):
+                for text in _lines(plan):
                     output.line(text)
-            else:
-                output.line(f"bound {one.plan.session_id} to {one.after.display_path if one.after else ''}")
+            elif plan.shown is not None:
+                word = "bound" if plan.shown.changed else "unchanged"
+                output.line(f"{word} {plan.session_id}  {plan.shown.after.display_path}")
         for session_id, failure in failed.items():
             output.note(f"{session_id}: error[{failure.code}]: {failure.message}", label="not bound")
-        if not looked:
+        if not plans:
             output.say("no session has a directory there")
     return exits.exit_code(next(iter(failed.values())).code) if failed else None
 
 
-def _object(one: _Bound) -> dict[str, Any]:
-    before = None if one.plan.before is None else one.plan.before.display_path
-    after = None if one.after is None else one.after.display_path
-    what = [] if one.after is None else changes(one.plan.before, one.after)
-    return {"id": one.plan.session_id, "name": one.plan.name, "before": before, "after": after, "changed": what}
+def _object(plan: _Plan) -> dict[str, Any]:
+    shown = plan.shown
+    return {
+        "id": plan.session_id,
+        "before": None if shown is None or shown.before is None else shown.before.display_path,
+        "after": None if shown is None else shown.after.display_path,
+        "changed": [] if shown is None else changes(shown),
+    }

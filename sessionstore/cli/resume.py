@@ -10,9 +10,9 @@ import click
 from sessionstore.cli import exits, output
 from sessionstore.cli.definition import Command
 from sessionstore.cli.definition import command as command_of
-from sessionstore.cli.failures import Declined
+from sessionstore.cli.failures import Declined, NotStarted
 from sessionstore.cli.invocation import Invocation
-from sessionstore.cli.present import entry_lines, local_time
+from sessionstore.cli.present import entry_lines, local_time, project_text
 from sessionstore.cli.resolve import complete_id, resolve, scope
 from sessionstore.cli.show import print_session, session_value
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sessionstore.store import SessionStore
 
 _PREVIEW_ENTRIES = 3
+_MAY_HAVE_MOVED = ("missing", "not_a_directory", "replaced", "symlink")
 
 
 class _Resume(Command):
@@ -64,14 +65,14 @@ class _Resume(Command):
     },
     cls=_Resume,
 )
-@click.argument("session", metavar="[ID]", required=False, shell_complete=complete_id)
+@click.argument("sessions", metavar="[ID]", nargs=-1, shell_complete=complete_id)
 @click.option(
     "--accept-project",
     is_flag=True,
     help="If nobody has bound the project directory yet, bind it as it is now. Without this, a terminal is asked.",
 )
 def command(
-    invocation: Invocation, session: str | None, accept_project: bool, argv: tuple[str, ...] | None
+    invocation: Invocation, sessions: tuple[str, ...], accept_project: bool, argv: tuple[str, ...] | None
 ) -> int | None:
     """Give a session back where it was saved.
 
@@ -82,6 +83,9 @@ def command(
     """
     if argv == ():
         raise click.UsageError("a command is needed behind --")
+    if len(sessions) > 1:
+        raise click.UsageError("one ID only; a command to start goes behind --")
+    session = sessions[0] if sessions else None
     if session is None and not (output.may_ask() and not output.is_dumb()):
         raise click.UsageError(
             "without a terminal to choose on, say which session: "
@@ -90,13 +94,18 @@ def command(
     from sessionstore.errors import ProjectPathError
 
     with invocation.open_store() as store:
-        session_id = _pick(store) if session is None else _resolve(store, session)
+        session_id = _pick(store, needs_project=argv is not None) if session is None else _resolve(store, session)
         try:
             return _resume(invocation, store, session_id, argv)
         except ProjectPathError as refusal:
+            if refusal.verdict in _MAY_HAVE_MOVED:
+                refusal.hint = (
+                    "if you moved, restored or cloned it yourself, bind the session to it: "
+                    f"`sessionstore rebind {session_id} DIR`"
+                )
             if refusal.verdict != "no_identity":
                 raise
-            _bind(store, session_id, refusal, invocation.prog, accept_project=accept_project)
+            _bind(store, session_id, refusal, accept_project=accept_project)
         return _resume(invocation, store, session_id, argv)
 
 
@@ -121,13 +130,17 @@ def _resume(invocation: Invocation, store: SessionStore, session_id: str, argv: 
         output.flush()
         from sessionstore.cli.launch import run_gated
 
-        run.exit_status = run_gated(
-            argv,
-            directory_fd=run.project.dir_fd,
-            session_json=output.encoded(session_value(run.session, project=_project(run))),
-            session_id=session_id,
-            commit=run.commit,
-        )
+        try:
+            run.exit_status = run_gated(
+                argv,
+                directory_fd=run.project.dir_fd,
+                session_json=output.encoded(session_value(run.session, project=_project(run))),
+                session_id=session_id,
+                commit=run.commit,
+            )
+        except NotStarted as exc:
+            run.exit_status = exits.exit_code(exc.code)
+            raise
         return run.exit_status
 
 
@@ -153,29 +166,38 @@ def _resolve(store: SessionStore, text: str) -> str:
         raise
 
 
-def _bind(store: SessionStore, session_id: str, refusal: ProjectPathError, prog: str, *, accept_project: bool) -> None:
-    """Bind a directory that was only ever stated, if whoever runs this agrees."""
+def _bind(store: SessionStore, session_id: str, refusal: ProjectPathError, *, accept_project: bool) -> None:
+    """Bind a directory that was only ever stated, if whoever runs this agrees to what stands there now."""
     from sessionstore.errors import ProjectPathError
 
-    if accept_project:
-        consent = "resume --accept-project"
-    elif output.may_ask():
-        output.say(f"this session names the directory {refusal.path}, but nobody has bound it yet")
-        if not output.ask("Is what stands under that name now the right directory?"):
+    hint = ""
+    if not refusal.path.startswith("/"):
+        # From here it would be whatever the current directory has under that name.
+        hint = f"the name says nothing here; say which directory it is: `sessionstore rebind {session_id} DIR`"
+    elif not accept_project and not output.may_ask():
+        hint = (
+            "look at it, then agree with --accept-project, "
+            f"or say which directory it is: `sessionstore rebind {session_id} DIR`"
+        )
+    if hint:
+        known = {"verdict": refusal.verdict, "path": refusal.path, "detail": refusal.detail}
+        raise ProjectPathError(hint=hint, **known) from refusal
+    consent = "resume --accept-project" if accept_project else "resume, asked on a terminal"
+    shown = None
+    if not accept_project:
+        shown = store.rebind(session_id, consent=consent, dry_run=True).after
+        output.say(f"nobody has bound the directory of this session yet: {refusal.path}")
+        if shown.display_path != refusal.path:
+            output.say(f"that leads to {shown.display_path}")
+        if not output.ask("Is that the right directory?"):
             raise Declined("the session was not resumed")
-        consent = "resume, asked on a terminal"
-    else:
-        hint = f"look at it, then agree with --accept-project, or name another: `{prog} rebind {session_id} DIR`"
-        raise ProjectPathError(
-            verdict=refusal.verdict, path=refusal.path, detail=refusal.detail, hint=hint
-        ) from refusal
-    store.rebind(session_id, consent=consent)
+    store.rebind(session_id, consent=consent, expected=shown)
 
 
-def _pick(store: SessionStore) -> str:
+def _pick(store: SessionStore, *, needs_project: bool) -> str:
     from sessionstore.cli.screen import pick
 
-    rows = _rows(store)
+    rows = _rows(store, needs_project=needs_project)
     if not rows:
         raise Declined("there is no session to choose from")
     chosen = pick(rows, lambda row: _preview(store, row))
@@ -184,25 +206,31 @@ def _pick(store: SessionStore) -> str:
     return chosen
 
 
-def _rows(store: SessionStore) -> list[Row]:
+def _rows(store: SessionStore, *, needs_project: bool) -> list[Row]:
     from sessionstore.cli.picker import RUNNING, Row
 
-    page = store.list()
+    page = store.list(check_projects=True)
     inside = scope(store)
     here = {one.id for one in store.list(project=inside).sessions} if inside is not None else set()
-    rows = [
-        Row(
-            id=one.id,
-            name=one.name,
-            when=local_time(one.updated_at),
-            project=one.project or "",
-            tags=" ".join(one.tags),
-            here=one.id in here,
-            mark=RUNNING if one.state == "running" else "",
-            reason="it is running already" if one.state == "running" else "",
+    rows = []
+    for one in page.sessions:
+        mark, reason = "", ""
+        if one.state == "running":
+            mark, reason = RUNNING, "it is running already"
+        elif needs_project and one.project is None:
+            mark, reason = "no project", "it has no project directory to start a command in; `rebind` gives it one"
+        rows.append(
+            Row(
+                id=one.id,
+                name=one.name,
+                when=local_time(one.updated_at),
+                project=project_text(one),
+                tags=" ".join(one.tags),
+                here=one.id in here,
+                mark=mark,
+                reason=reason,
+            )
         )
-        for one in page.sessions
-    ]
     return rows + [Row(id=one.name, name=one.text, mark=one.code, reason=one.text) for one in page.unreadable]
 
 

@@ -145,7 +145,7 @@ def commanded(tell: Tell) -> None:
     finally:
         os.close(errors)
     if code == exits.PROJECT:
-        raise ProjectPathError(verdict=text.partition(": ")[2], path="", detail=text)
+        raise ProjectPathError(verdict=text.partition(" (")[0].split()[-1], path="", detail=text)
     if code != exits.OK or text:
         raise OSError(code, text)
 
@@ -273,7 +273,9 @@ def attack(way: Resume) -> dict[str, object]:
             odd.append([away, back, end, calls, told, sorted(after.items() ^ before.items())])
         return calls
 
-    once(0, 0, False)  # finds things out that later ones remember
+    once(0, 0, False)  # finds things out and opens files that later ones keep
+    ended.clear()
+    odd.clear()
     once(0, 0, False)
     calm, aways = list(seen), 0
     while once(aways + 1, 0) > aways:

@@ -65,8 +65,10 @@ class TestBetweenPinAndCommit:
     def test_in_code_it_is_refused_and_rolled_back(
         self, change: str, project: Path, store: SessionStore, victim_of: VictimOf
     ) -> None:
-        victim, before = victim_of(project), os.listdir("/proc/self/fd")
-        ended: list[int] = []
+        victim, ended = victim_of(project), list[int]()
+        with store.resume(victim.id) as run:
+            run.commit()
+        before = os.listdir("/proc/self/fd")
         with pytest.raises(ProjectPathError) as refused, store.resume(victim.id) as run:
             assert run.project is not None
             tool = run.project.start(["/bin/cat"], stdin=subprocess.PIPE)

@@ -203,7 +203,7 @@ class TestDoctor:
         assert [finding["level"] for finding in self.findings(call)] == ["note", "ok"]
 
     def test_one_that_cannot_be_written_is_a_problem(self, call, events: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("sessionstore.health.why_unwritable", lambda fd: "the disk is full")
+        monkeypatch.setattr("sessionstore.health.examination.why_unwritable", lambda fd: "the disk is full")
         (finding,) = self.findings(call)
         assert (finding["level"], finding["text"]) == ("problem", "cannot be written: the disk is full")
 

@@ -35,6 +35,7 @@ _GROUP_WRITES, _OTHERS_WRITE, _STICKY = 0o0020, 0o0002, 0o1000
 _SHARED_WRITE = _GROUP_WRITES | _OTHERS_WRITE
 # `..` so many times is still shorter than the longest path that the kernel takes.
 _LEVELS_AT_ONCE = 1000
+_UP = tuple(b"../" * level for level in range(33))
 
 WEAK_IDENTITY = LoadWarning(
     "weak_identity",
@@ -62,7 +63,15 @@ class Judgement(NamedTuple):
     warnings: tuple[LoadWarning, ...]
 
 
-def judge(kernel: Kernel, fd: int, record: ProjectRecord, owners: frozenset[int], *, strict: bool) -> Judgement:
+def judge(
+    kernel: Kernel,
+    fd: int,
+    record: ProjectRecord,
+    owners: frozenset[int],
+    *,
+    strict: bool,
+    held: Identity | None = None,
+) -> Judgement:
     """Accept the open directory `fd` as the recorded one, or refuse it.
 
     Args:
@@ -71,6 +80,8 @@ def judge(kernel: Kernel, fd: int, record: ProjectRecord, owners: frozenset[int]
         record: With identity.
         owners: See `accepted_owners`.
         strict: Refuse directories above it that others may change.
+        held: What this very descriptor was recognised by before. Inode, device, mount and handle of an open directory
+            stay as they are; whether it is still linked, its owner and its mode are asked again.
 
     Raises:
         ProjectPathError: `missing`, `replaced`, `owner_changed`, `foreign_owner`, `permissions_widened`,
@@ -80,9 +91,11 @@ def judge(kernel: Kernel, fd: int, record: ProjectRecord, owners: frozenset[int]
     status = os.fstat(fd)
     if status.st_nlink == 0:
         raise refused(record.path, "missing", "the directory was deleted and is only held open")
-    handle, mount_id = kernel.handle_on_mount(fd)
-    identity = Identity(status.st_ino, status.st_dev, mount_id, handle)
-    warnings = _recognise(kernel, fd, identity, record)
+    warnings: tuple[LoadWarning, ...] = ()
+    if held is None:
+        handle, mount_id = kernel.handle_on_mount(fd)
+        held = Identity(status.st_ino, status.st_dev, mount_id, handle)
+        warnings = _recognise(kernel, fd, held, record)
     uid, mode = status.st_uid, status.st_mode
     if uid != record.owner_uid:
         raise refused(record.path, "owner_changed", f"it belonged to user {record.owner_uid} and now to user {uid}")
@@ -96,7 +109,7 @@ def judge(kernel: Kernel, fd: int, record: ProjectRecord, owners: frozenset[int]
     if strict and (found := loose_ancestor(kernel, fd, record, owners, strict=True)):
         hint = "close that directory to others, or do not ask for the strict policy"
         raise refused(record.path, "unsafe_ancestor", found, hint)
-    return Judgement(identity, warnings)
+    return Judgement(held, warnings)
 
 
 def judge_access(record: ProjectRecord, uid: int, mode: int, owners: frozenset[int]) -> None:
@@ -165,8 +178,10 @@ def _recognise(kernel: Kernel, fd: int, found: Identity, record: ProjectRecord) 
         if again is not None and again.type == record.handle_type:
             raise _replaced(record, "its file handle is another")
         other_kind = True
-    # overlayfs tells the birth time of the lower directory until somebody writes, then that of the copy.
-    born_ns = None if record.fs_type == OVERLAYFS_SUPER_MAGIC else kernel.statx(fd).birth_time_ns
+    # overlayfs tells the birth time of the lower directory until somebody writes, then that of the copy. And whoever
+    # mounts a file system of his own over the project (FUSE) chooses the birth times in it.
+    is_told = record.fs_type != OVERLAYFS_SUPER_MAGIC and kernel.fs_type(fd) == record.fs_type
+    born_ns = kernel.statx(fd).birth_time_ns if is_told else None
     if record.birth_time_ns is not None and born_ns is not None:
         if record.birth_time_ns == born_ns:
             return moved
@@ -192,7 +207,7 @@ def _replaced(record: ProjectRecord, how: str) -> ProjectPathError:
 def _first_loose(kernel: Kernel, fd: int, levels: int, known: frozenset[int | None], strict: bool) -> tuple[int, str]:
     for level in range(1, min(levels, _LEVELS_AT_ONCE) + 1):
         try:
-            status = os.stat(b"../" * level, dir_fd=fd)
+            status = os.stat(_UP[level] if level < len(_UP) else b"../" * level, dir_fd=fd)
         except OSError as exc:
             return level, f"it could not be looked at ({errno.errorcode.get(exc.errno or 0, exc.errno)})"
         uid, mode = status.st_uid, status.st_mode

@@ -66,7 +66,7 @@ def pin(record: ProjectRecord, *, strict: bool = False, kernel: Kernel = KERNEL)
         owners = accepted_now()
         judged = judge(kernel, fd, record, owners, strict=strict)
         warnings = judged.warnings + _surroundings(kernel, fd, record, owners, strict)
-        return ProjectRoot(kernel, fd, record, strict=strict, warnings=warnings)
+        return ProjectRoot(kernel, fd, record, judged.identity, strict=strict, warnings=warnings)
     except OSError as exc:
         os.close(fd)
         raise refusal(record.path, exc) from exc
