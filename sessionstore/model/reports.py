@@ -67,7 +67,8 @@ class CleanupReport(msgspec.Struct, frozen=True):
 
     Attributes:
         removed: Sessions that were verified and deleted.
-        skipped: Sessions that are due but are running or could not be verified, with the reason; they were left alone.
+        skipped: Sessions that are due but are running, were saved meanwhile, or could not be verified, with the reason;
+            they were left alone.
     """
 
     removed: tuple[SessionSummary, ...]

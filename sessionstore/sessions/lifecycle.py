@@ -9,7 +9,7 @@ What a dead process left in `creating` or `deleting` is finished by `finish`, wh
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import chain
 from typing import Any, get_args
 
@@ -17,10 +17,12 @@ import msgspec
 
 from sessionstore.errors import (
     AlreadyExistsError,
+    AlreadyRunningError,
     ConflictError,
     InvalidValueError,
     KeyringError,
     SessionLimitError,
+    SessionNotFoundError,
     StoreUnavailableError,
     TooLargeError,
     UnsafeFileError,
@@ -28,13 +30,15 @@ from sessionstore.errors import (
 )
 from sessionstore.format.lines import Open, State, StateChange, entry_line, open_line, state_line
 from sessionstore.format.log import Batch, Summary
-from sessionstore.ledger import Head
+from sessionstore.ledger import Head, HeadState
 from sessionstore.model import Message, Provenance, check_id, format_time, new_id
 from sessionstore.model.session import as_entry
 from sessionstore.sessions.ground import Ground, file_name, head_after, new_head
 from sessionstore.sessions.look import Found
 from sessionstore.sessions.read import Reader
 from sessionstore.sessions.write import Writer
+
+_COUNTED: tuple[HeadState, ...] = ("creating", "live")
 
 
 class Lifecycle:
@@ -60,7 +64,7 @@ class Lifecycle:
 
         Raises:
             AlreadyExistsError: The id or the key is taken; an id stays taken after its session was deleted.
-            SessionLimitError: The store is full.
+            SessionLimitError: The store is full, and no session may be evicted.
             InvalidValueError, MalformedError, TooDeepError, TooLargeError: Something given cannot be kept.
             StoreUnavailableError: The store refused; nothing was made.
         """
@@ -91,8 +95,7 @@ class Lifecycle:
             # A tombstone of revision 0 is what a failed create left: that id never stood for a session.
             if (before is not None and (before.state, before.rev) != ("deleted", 0)) or self._has_file(session_id):
                 raise AlreadyExistsError(what="id")
-            if ground.ledger.count(("creating", "live")) >= ground.config.max_sessions:
-                raise SessionLimitError(limit=ground.config.max_sessions)
+            self._make_room(parent)
             creating = new_head(session_id, summary, key=key, parent=parent, origin=origin)
             ground.ledger.commit(creating, old=before, durable=True)
             try:
@@ -149,6 +152,41 @@ class Lifecycle:
         """
         with self._ground.locked(session_id):
             self._finish_one(session_id)
+
+    def _make_room(self, parent: str | None) -> None:
+        """Return if one more session may be made; where the setting says so, evict closed ones until it may."""
+        ground, limit = self._ground, self._ground.config.max_sessions
+        if ground.ledger.count(_COUNTED) < limit:
+            return
+        if ground.config.when_full == "evict":
+            # Oldest first. No other session's maker waits for the id that is being made: its lock may be held here.
+            for head in ground.ledger.heads(newest_first=False):
+                if head.closed_at is not None and head.session_id != parent:
+                    self._evict(head)
+                    if ground.ledger.count(_COUNTED) < limit:
+                        return
+        raise SessionLimitError(limit=limit)
+
+    def _evict(self, listed: Head) -> None:
+        """Delete a session if it verifies, is still closed as it was listed, and is not running; else leave it."""
+        ground, session_id = self._ground, listed.session_id
+        with suppress(AlreadyRunningError), ground.backend.at_rest(session_id), ground.locked(session_id):
+            found = self._verified(session_id)
+            if found is None or found.sealed.seal.closed_at is None or found.sealed.seal.rev != listed.rev:
+                return
+            # Before anything is lost: what cannot be written down is not done.
+            ground.audit.record("eviction", session_id=session_id, rev=listed.rev, limit=ground.config.max_sessions)
+            self._remove(found.head)
+
+    def _verified(self, session_id: str) -> Found | None:
+        """What `Reader.find` says, every byte verified, its log closed; None if there is anything wrong with it."""
+        try:
+            found = self._reader.find(session_id)
+            with closing(found.log):
+                self._reader.verify(found)
+        except (VerificationError, KeyringError, TooLargeError, SessionNotFoundError):
+            return None
+        return found
 
     def _finish_one(self, session_id: str) -> int:
         ledger = self._ground.ledger

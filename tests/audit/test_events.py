@@ -52,6 +52,7 @@ class TestTable:
             "import_trusted",
             "inventory_taken",
             "redaction",
+            "eviction",
         }
 
     def test_what_has_no_second_chance_is_on_the_disk_at_once(self) -> None:
