@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -52,19 +52,24 @@ def command(
         raise click.UsageError("say what to take out: --secrets, --pattern or --entry")
     with invocation.open_store() as store:
         session_id = resolve(store, session)
-        done = store.redact(session_id, entries=entries, patterns=patterns, secrets=secrets, dry_run=True)
-        if not dry_run:
-            output.say(f"{session_id}  {redacted_text(done.found)}")
-            for name in done.purged:
+        what: dict[str, Any] = {"entries": entries, "patterns": patterns, "secrets": secrets}
+        if dry_run:
+            done = store.redact(session_id, **what, dry_run=True)
+        elif confirmed:
+            done = store.redact(session_id, **what)
+        else:
+            planned = store.redact(session_id, **what, dry_run=True)
+            output.say(f"{session_id}  {redacted_text(planned.found)}")
+            for name in planned.purged:
                 output.say(f"  removed with it: {name}")
             confirm.ask(
                 "Rewrite this session for good?",
-                confirmed=confirmed,
+                confirmed=False,
                 doing="redacting a session",
                 declined="nothing was changed",
             )
             # What was agreed to is what was shown: not what somebody saves meanwhile.
-            done = store.redact(session_id, entries=entries, patterns=patterns, secrets=secrets, expected_rev=done.rev)
+            done = store.redact(session_id, **what, expected_rev=planned.rev)
     if invocation.json:
         output.value({"would_redact" if dry_run else "redacted": done})
     else:
