@@ -59,6 +59,7 @@ class TestKnownSecrets:
         ("text", "left"),
         [
             ('password = "hunter2!"', 'password = "[redacted:assigned]"'),
+            ('use "AK' + 'Cabcdefghij123" here', 'use "[redacted:artifactory]" here'),
             ("passphrase: 'correct horse'", "passphrase: '[redacted:assigned]'"),
             ('{"api_key": "abcd"}', '{"api_key": "[redacted:assigned]"}'),
             ('{\\"client_secret\\":\\"abcd\\"}', '{\\"client_secret\\":\\"[redacted:assigned]\\"}'),
