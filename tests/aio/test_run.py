@@ -164,3 +164,31 @@ def test_the_other_ways_to_a_project_are_awaited(home: Path, project: Path, tmp_
             assert (await store.rebind(made.id, tmp_path, consent="the tester")).after.display_path == str(tmp_path)
 
     asyncio.run(main(), debug=True)
+
+
+def test_cancelled_while_it_leaves_it_leaves_all_the_same(home: Path) -> None:
+    async def main() -> None:
+        inside, go = threading.Event(), threading.Event()
+
+        def hook() -> None:
+            inside.set()
+            assert go.wait(30)
+
+        async with open_async_store(home) as store:
+            made = await store.create()
+
+            async def run() -> None:
+                async with store.resume(made.id) as running:
+                    running.on_rollback(hook)
+
+            task = asyncio.create_task(run())
+            await asyncio.to_thread(inside.wait, 30)
+            task.cancel()
+            await asyncio.sleep(0)
+            go.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            async with store.resume(made.id) as again:
+                await again.commit()
+
+    asyncio.run(main(), debug=True)
