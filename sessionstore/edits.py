@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from sessionstore.errors import ConflictError
+from sessionstore.errors import ConflictError, InvalidValueError
 from sessionstore.format.lines import StateChange
-from sessionstore.model import Message, Session, Todo, check_name, check_tags, check_todos, format_time
-from sessionstore.sessions import Ground, Lifecycle, Writer
+from sessionstore.model import Message, Redaction, Session, Todo, check_name, check_tags, check_todos, format_time
+from sessionstore.redaction import Redactor
+from sessionstore.sessions import Ground, Lifecycle, Rewriter, Writer
 from sessionstore.view import StoreView
 
 Entries = Iterable[dict[str, Any] | Message]
@@ -24,6 +25,7 @@ class StoreEdits(StoreView):
         super().__init__(ground, notices=notices)
         self._writer = Writer(ground, self._reader)
         self._lifecycle = Lifecycle(ground, self._reader, self._writer)
+        self._rewriter = Rewriter(ground, self._reader, self._writer)
         if not ground.read_only:
             self._lifecycle.finish()
 
@@ -116,15 +118,56 @@ class StoreEdits(StoreView):
             InvalidValueError: It has fewer entries.
             ConflictError: The session is not at `expected_rev`.
         """
-        return self._lifecycle.rewrite(id, keep=to, expected_rev=expected_rev)
+        return self._rewriter.rewrite(id, keep=to, expected_rev=expected_rev)
+
+    def pop(self, id: str, count: int = 1, *, expected_rev: int | None = None) -> int:
+        """Remove the last `count` entries; the new revision. Errors as `rewind`."""
+        return self._rewriter.rewrite(id, drop=count, expected_rev=expected_rev)
 
     def clear(self, id: str, *, expected_rev: int | None = None) -> int:
         """Remove every entry and keep the state; the new revision."""
-        return self._lifecycle.rewrite(id, keep=0, expected_rev=expected_rev)
+        return self._rewriter.rewrite(id, keep=0, expected_rev=expected_rev)
+
+    def redact(
+        self,
+        id: str,
+        *,
+        entries: Collection[int] = (),
+        patterns: Iterable[str] = (),
+        secrets: bool = False,
+        expected_rev: int | None = None,
+        dry_run: bool = False,
+    ) -> Redaction:
+        """Take secrets out of a session for good, and remove what else here holds the old bytes.
+
+        The session is written anew under the next revision. Files of its id in quarantine and other side places are
+        removed, and the ledger's file is made anew. The result says what is out of reach. Doing it again does no harm.
+
+        Args:
+            entries: Indexes of entries whose whole content goes, the first is 0; roles, ids and times stay.
+            patterns: Regular expressions of what goes; what is allowed is on the reference page "Configuration".
+            secrets: Tokens, keys and passwords go, and what the setting `redact_patterns` fits.
+            expected_rev: Refuse if the session is at another revision.
+            dry_run: Count and name, change nothing.
+
+        Raises:
+            InvalidValueError: Nothing is to go, an index or pattern cannot be used, or the extra `redact` is missing.
+            AlreadyRunningError: The session is running.
+            ConflictError: The session is not at `expected_rev`.
+            TooLargeError: What stands for the secrets makes an entry or the session too large.
+        """
+        given = (*patterns, *(self.config.redact_patterns if secrets else ()))
+        if not (entries or given or secrets):
+            raise InvalidValueError(what="redaction", reason="entries, patterns or secrets are needed")
+
+        def make() -> Redactor:
+            return Redactor(secrets=secrets, patterns=given)
+
+        return self._rewriter.redact(id, make, blank=entries, expected_rev=expected_rev, dry_run=dry_run)
 
     def compact(self, id: str) -> bool:
         """Rewrite the session if seals are over a third of it and over 1 MiB; whether it was. Errors as `rewind`."""
-        return self._lifecycle.compact(id)
+        return self._rewriter.compact(id)
 
 
 def _same(given: object, stored: object) -> bool:

@@ -9,6 +9,8 @@ proves who made the document, it does not hide what is in it.
 
 An imported session gets a new id and the provenance `imported`; its old id is kept as `origin`. Its project is a name
 without identity: a directory has to be bound before such a session can be resumed in it.
+
+A document may have been redacted: then it says how much was taken out, and the signature is over what is left.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from sessionstore.format.lines import State
 from sessionstore.format.strict import parse_json
 from sessionstore.fs.project import stated
 from sessionstore.model import (
+    LoadWarning,
     ProjectRecord,
     Session,
     Todo,
@@ -41,6 +44,7 @@ from sessionstore.model import (
     new_id,
     parse_time,
 )
+from sessionstore.redaction import Redactor
 from sessionstore.sessions import Ground, Lifecycle, Reader
 from sessionstore.signing import PASSPHRASE_KEY_ID, SALT_BYTES, MacKey, TagMismatch, passphrase_key
 
@@ -54,8 +58,11 @@ _HEADER = re.compile(
 )
 
 
-class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The content of an export. The first four members stand first, in this order."""
+class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The content of an export. The first four members stand first, in this order.
+
+    `redacted` is there only if something was to be taken out: what was, and how often, by kind.
+    """
 
     format: int
     store: str
@@ -73,14 +80,27 @@ class Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     config: dict[str, Any]
     todos: tuple[Todo, ...]
     entries: tuple[dict[str, Any], ...]
+    redacted: dict[str, int] | None = None
 
 
-def export(ground: Ground, session: Session, *, passphrase: str | None = None) -> bytes:
+def redacted(session: Session, redactor: Redactor) -> Session:
+    """The session without the secrets in name, tags, config, todos and entries; its project's path stays."""
+    entries = tuple(redactor.value(entry) for entry in session.entries)
+    return msgspec.structs.replace(redactor.described(session), entries=entries)
+
+
+def export(
+    ground: Ground, session: Session, *, passphrase: str | None = None, redactor: Redactor | None = None
+) -> bytes:
     """`session` as a signed document; by this store's key, or by a passphrase for another machine.
+
+    With a redactor, the document holds what that leaves, and its counts.
 
     Raises:
         InvalidValueError: The passphrase is shorter than 8 characters.
     """
+    if redactor is not None:
+        session = redacted(session, redactor)
     salt = None if passphrase is None else os.urandom(SALT_BYTES)
     document = Document(
         format=1,
@@ -99,6 +119,7 @@ def export(ground: Ground, session: Session, *, passphrase: str | None = None) -
         config=session.config,
         todos=session.todos,
         entries=session.entries,
+        redacted=None if redactor is None else dict(sorted(redactor.counts.items())),
     )
     content = _PREFIX + msgspec.json.encode(document)
     key = ground.keyring.mac_key("export") if passphrase is None or salt is None else passphrase_key(passphrase, salt)
@@ -114,8 +135,8 @@ def import_document(
     trust: Collection[str] = (),
     passphrase: str | None = None,
     keep_id: bool = False,
-) -> str:
-    """Make a session out of a document that `export` made; return its id.
+) -> tuple[str, tuple[LoadWarning, ...]]:
+    """Make a session out of a document that `export` made; return its id, and what is worth saying of it.
 
     Args:
         ground, lifecycle: Of the store that takes it in.
@@ -158,13 +179,17 @@ def import_document(
     if key is None:
         # Before the session is there: what cannot be written down is not taken on trust.
         ground.audit.record("import_trusted", session_id=new, origin=session_id, key_id=suffix[1].decode())
-    return lifecycle.create(
+    new = lifecycle.create(
         state,
         entries=document.entries,
         session_id=new,
         origin=session_id,
         provenance="imported",
     )
+    if document.redacted is None:
+        return new, ()
+    text = f"this document was redacted before it was signed: {sum(document.redacted.values())} found"
+    return new, (LoadWarning("redacted", text),)
 
 
 def copy_at(reader: Reader, lifecycle: Lifecycle, session_id: str, at: int | None) -> str:

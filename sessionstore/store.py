@@ -240,7 +240,7 @@ class SessionStore(StoreEdits):
     def import_document(
         self, data: bytes, *, trust: Collection[str] = (), passphrase: str | None = None, keep_id: bool = False
     ) -> Session:
-        """Make a new session out of an exported document.
+        """Make a new session out of an exported document. One of its warnings is `redacted` if the document was.
 
         Args:
             trust: `unknown_key` takes a document that cannot be checked here; you vouch for it.
@@ -252,10 +252,11 @@ class SessionStore(StoreEdits):
             InvalidSignatureError: It was changed, or the passphrase is wrong.
             MalformedError: It is no such document.
         """
-        session_id = portable.import_document(
+        session_id, warnings = portable.import_document(
             self._ground, self._lifecycle, data, trust=trust, passphrase=passphrase, keep_id=keep_id
         )
-        return self.load(session_id)
+        session = self.load(session_id)
+        return msgspec.structs.replace(session, warnings=session.warnings + warnings)
 
     def cleanup(
         self, *, older_than: timedelta | None = None, keep_last: int | None = None, dry_run: bool = False

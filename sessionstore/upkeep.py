@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import accumulate
 
-from sessionstore.errors import AlreadyRunningError, InvalidValueError, SessionNotFoundError, SessionStoreError
+from sessionstore.errors import (
+    AlreadyRunningError,
+    ConflictError,
+    InvalidValueError,
+    SessionNotFoundError,
+    SessionStoreError,
+)
 from sessionstore.model import CleanupReport, SearchHit, SessionSummary, Unreadable, VerifyResult
 from sessionstore.sessions import Ground, Index, Lifecycle, Reader
 from sessionstore.sessions.index import Filter
@@ -95,6 +101,9 @@ def clean_up(
             if line.state == "running":
                 raise AlreadyRunningError(session_id=line.id, pid=0, started_at="")
             sealed, _ = reader.check(line.id)
+            if sealed.seal.rev != line.rev:
+                # Saved since the list was made, so it is neither old nor behind the newest any more.
+                raise ConflictError(session_id=line.id, expected=line.rev, found=sealed.seal.rev)
             if not dry_run:
                 lifecycle.delete(line.id, expected_rev=sealed.seal.rev)
             removed.append(line)

@@ -27,6 +27,7 @@ from sessionstore.model import (
     VerifyResult,
     check_id,
 )
+from sessionstore.redaction import Redactor
 from sessionstore.sessions import Ground, Index, Reader, inspect
 from sessionstore.sessions.index import Filter
 
@@ -171,13 +172,18 @@ class StoreView:
         """What stands in the session's file, whether it verifies or not, undecoded. Trust none of it."""
         return inspect(self._ground, self._reader, id)
 
-    def export(self, id: str, *, passphrase: str | None = None) -> bytes:
+    def export(self, id: str, *, passphrase: str | None = None, redact: bool | None = None) -> bytes:
         """The session as one signed document; with a passphrase, one that another machine can check.
 
+        Args:
+            redact: Take out tokens, keys, passwords, and what the setting `redact_patterns` fits. The document says
+                that this was done, and its member `redacted` how often, by kind.
+
         Raises:
-            InvalidValueError: The passphrase is shorter than 8 characters.
+            InvalidValueError: The passphrase is shorter than 8 characters, or the extra `redact` is not installed.
         """
-        return portable.export(self._ground, self.load(id), passphrase=passphrase)
+        redactor = Redactor(patterns=self.config.redact_patterns) if redact else None
+        return portable.export(self._ground, self.load(id), passphrase=passphrase, redactor=redactor)
 
     def _filter(self, project: Path | None, tag: str | None, search: str | None) -> Filter:
         if project is None:

@@ -126,7 +126,9 @@ class AsyncSessionStore:
     tag = _awaited(SessionStore.tag)
     close_session = _awaited(SessionStore.close_session)
     rewind = _awaited(SessionStore.rewind)
+    pop = _awaited(SessionStore.pop)
     clear = _awaited(SessionStore.clear)
+    redact = _awaited(SessionStore.redact)
     compact = _awaited(SessionStore.compact)
     delete = _awaited(SessionStore.delete)
 

@@ -128,6 +128,20 @@ EVENTS: dict[str, Event] = {
         synced=True,
         warns=True,
     ),
+    "redaction": Event(
+        what="secrets were taken out of a session for good",
+        fields={"entries": _count, "found": _count},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "eviction": Event(
+        what="the oldest closed session was deleted, because the store was full",
+        fields={"rev": _count, "limit": _count},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
     "limits_off": Event(
         what="a limit is switched off by a setting", fields={"setting": _word}, warns=True, quiet_s=float("inf")
     ),

@@ -121,7 +121,9 @@ class _Importer:
         session = self._store.import_document(
             data, trust=self._trust, passphrase=self._passphrase, keep_id=self._keep_id
         )
-        return {"id": session.id, "format": OWN_FORMAT, "name": session.name, "entries": len(session.entries)}
+        told = {"id": session.id, "format": OWN_FORMAT, "name": session.name, "entries": len(session.entries)}
+        warnings = [warning for warning in session.warnings if warning.code == "redacted"]
+        return {**told, "warnings": warnings} if warnings else told
 
     def _transcript(self, file: BinaryIO) -> dict[str, Any]:
         from sessionstore.importers import open_transcript
@@ -143,6 +145,8 @@ def _print(taken: list[dict[str, Any]], failed: dict[str, Failure]) -> None:
         columns = [Column("ID"), Column("FORMAT"), Column("ENTRIES", right=True), Column("NAME", flexible=True)]
         table(columns, [(one["id"], one["format"], f"{one['entries']:,}", one["name"]) for one in taken])
     for one in taken:
+        for warning in one.get("warnings", ()):
+            output.note(warning.text, label=one["file"])
         if "report" in one:
             first, *others = _report_lines(one["report"])
             output.note(first, label=one["file"])

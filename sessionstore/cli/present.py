@@ -6,7 +6,7 @@ Times in tables are local, to the minute; single values are UTC in full (RFC 333
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,14 @@ def size_text(size_bytes: int) -> str:
 def count_text(count: int, one: str, many: str = "") -> str:
     """`1 session`, `2 sessions`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def redacted_text(counts: Mapping[str, int]) -> str:
+    """How much a redaction took out, by kind."""
+    if not counts:
+        return "nothing was found to take out; what has no known form is not found"
+    kinds = ", ".join(f"{kind.replace('_', ' ')} {number:,}" for kind, number in sorted(counts.items()))
+    return f"{count_text(sum(counts.values()), 'place')} taken out: {kinds}"
 
 
 def local_time(moment: datetime) -> str:

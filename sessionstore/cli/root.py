@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "rename": "sessionstore.cli.rename",
     "tag": "sessionstore.cli.tag",
     "fork": "sessionstore.cli.fork",
+    "redact": "sessionstore.cli.redact",
     "delete": "sessionstore.cli.delete",
     "cleanup": "sessionstore.cli.cleanup",
     "export": "sessionstore.cli.export",

@@ -10,40 +10,54 @@ import click
 from sessionstore.cli import exits, output
 from sessionstore.cli.definition import command as command_of
 from sessionstore.cli.invocation import Invocation
-from sessionstore.cli.present import entry_lines, summary_object, summary_pairs
+from sessionstore.cli.present import entry_lines, redacted_text, summary_object, summary_pairs
 from sessionstore.cli.resolve import resolve, session_argument
 
 if TYPE_CHECKING:
-    from sessionstore.model import Session
+    from sessionstore.model import Session, SessionSummary
+    from sessionstore.redaction import Redactor
 
 
 @command_of(
     "show",
-    examples=["sessionstore show @last --last 5"],
+    examples=["sessionstore show @last --last 5", "sessionstore show @last --redact"],
     exit_codes=(exits.NOT_FOUND, exits.NOT_TRUSTED, exits.TOO_LARGE),
 )
 @session_argument
 @click.option("--last", metavar="N", type=click.IntRange(min=1), help="Only the last N entries. Default: all.")
-def command(invocation: Invocation, session: str, last: int | None) -> None:
+@click.option("--redact", is_flag=True, help="Leave out tokens, keys, passwords and the setting redact_patterns.")
+def command(invocation: Invocation, session: str, last: int | None, redact: bool) -> None:
     """Print a session after checking every byte of it.
 
     Nothing is printed of a session that was changed. For people, values that are no text are cut after 300 characters;
     --json prints them whole.
     """
+    from sessionstore.portable import redacted
+    from sessionstore.redaction import Redactor
+
     with invocation.open_store() as store:
+        redactor = Redactor(patterns=store.config.redact_patterns) if redact else None
         session_id = resolve(store, session)
         if last is not None:
             # Streamed: the end of a very large session in little memory.
             summary = store.summary(session_id)
             entries = tuple(store.entries(session_id, start=-last))
             first = summary.entries - len(entries)
+            if redactor is not None:
+                summary = _redacted_line(summary, redactor)
+                entries = tuple(redactor.value(entry) for entry in entries)
             if invocation.json:
-                output.value({"session": summary_object(summary), "first": first, "entries": entries})
+                more = _counted(redactor)
+                output.value({"session": summary_object(summary), **more, "first": first, "entries": entries})
             else:
                 _print_text(summary_pairs(summary), first, entries)
+            _tell(redactor)
             return
         found = store.load(session_id)
-    print_session(invocation, found)
+    if redactor is not None:
+        found = redacted(found, redactor)
+    print_session(invocation, found, **_counted(redactor))
+    _tell(redactor)
 
 
 def session_value(session: Session, **more: Any) -> dict[str, Any]:
@@ -62,6 +76,22 @@ def print_session(invocation: Invocation, session: Session, rows: Sequence[tuple
         _print_text([*summary_pairs(session), *origin, *rows, *todos], 0, session.entries)
     for warning in session.warnings:
         output.note(warning.text, label="warning")
+
+
+def _redacted_line(summary: SessionSummary, redactor: Redactor) -> SessionSummary:
+    from msgspec.structs import replace
+
+    tags = tuple(redactor.text(tag) for tag in summary.tags)
+    return replace(summary, name=redactor.text(summary.name), tags=tags)
+
+
+def _counted(redactor: Redactor | None) -> dict[str, Any]:
+    return {} if redactor is None else {"redacted": dict(sorted(redactor.counts.items()))}
+
+
+def _tell(redactor: Redactor | None) -> None:
+    if redactor is not None:
+        output.note(redacted_text(redactor.counts), label="redacted")
 
 
 def _print_text(rows: Sequence[tuple[str, str]], first: int, entries: Sequence[dict[str, Any]]) -> None:

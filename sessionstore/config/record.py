@@ -13,6 +13,7 @@ from sessionstore.config.values import Place
 from sessionstore.errors import ConfigError
 
 Legacy = Literal["adopt", "ask", "refuse"]
+WhenFull = Literal["refuse", "evict"]
 
 DEFAULT_MAX_ENTRY_BYTES = 8 * MIB
 
@@ -31,6 +32,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         max_entry_bytes: Largest entry in bytes (1 KiB to 1 GiB, at most `max_session_bytes`). Given as 0, it becomes
             8 MiB, or `max_session_bytes` if that is less; once made, it is never 0.
         max_sessions: How many sessions the store may hold (1 to 10,000,000).
+        when_full: Whether a new session is refused in a full store, or the oldest closed session is deleted for it.
         cleanup_days: Age in days for a cleanup that is not told one (1 to 36,500); None: it has to be told.
         lock_timeout_s: Seconds to wait for a lock of another process or thread (0 to 3,600; 0 tries once).
         sync_interval_s: Seconds after which an append also syncs the ledger (0 to 60; 0 every time).
@@ -43,6 +45,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         resume_window_seconds: How long an attempt counts, in seconds (1 to 86,400).
         resume_storage_uri: Address of a storage of the library `limits` that counts attempts in place of the ledger, or
             None. Hidden in every text form of this object.
+        redact_patterns: Regular expressions of what a redaction takes out beside what it knows (at most 64, each of 1
+            to 500 characters).
         signing_salt: Extra context for key derivation, or None. Hidden in every text form of this object.
 
     Raises:
@@ -56,6 +60,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     max_session_bytes: int = 10 * MIB
     max_entry_bytes: int = 0
     max_sessions: int = 10_000
+    when_full: WhenFull = "refuse"
     cleanup_days: int | None = None
     lock_timeout_s: float = 10.0
     sync_interval_s: float = 5.0
@@ -66,6 +71,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     resume_global_limit: int = 60
     resume_window_seconds: int = 60
     resume_storage_uri: Secret | None = None
+    redact_patterns: tuple[str, ...] = ()
     signing_salt: Secret | None = None
 
     def __post_init__(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from sessionstore.config.patterns import Patterns
 from sessionstore.config.values import Count, Kind, Place, Salt, Seconds, Size, StorageUri, Word
 
 KIB = 1 << 10
@@ -81,6 +82,12 @@ SETTINGS: tuple[Setting, ...] = (
         "how many sessions the store may hold",
     ),
     Setting(
+        "when_full",
+        Word(("refuse", "evict")),
+        "refuse",
+        "what a new session meets in a full store: a refusal, or the room of the oldest closed one, which is deleted",
+    ),
+    Setting(
         "cleanup_days",
         Count(1, 36_500, "days", optional=True),
         "off",
@@ -139,6 +146,12 @@ SETTINGS: tuple[Setting, ...] = (
         StorageUri(),
         "ledger",
         "where attempts to resume are counted; of an address only the scheme is shown",
+    ),
+    Setting(
+        "redact_patterns",
+        Patterns(),
+        "[]",
+        "what else a redaction takes out, beside tokens and keys that it knows",
     ),
     Setting(
         "signing_salt",

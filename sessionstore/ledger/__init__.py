@@ -17,6 +17,7 @@ from sessionstore.ledger.rows import (
     InventoryState,
     InventorySummary,
 )
+from sessionstore.ledger.scrub import scrub
 
 __all__ = [
     "AttemptClock",
@@ -32,4 +33,5 @@ __all__ = [
     "InventoryState",
     "InventorySummary",
     "Ledger",
+    "scrub",
 ]

@@ -12,6 +12,7 @@ from sessionstore.model.reports import (
     InspectedLine,
     Inspection,
     Rebinding,
+    Redaction,
     SearchHit,
 )
 from sessionstore.model.session import (
@@ -40,6 +41,7 @@ __all__ = [
     "ProjectState",
     "Provenance",
     "Rebinding",
+    "Redaction",
     "SearchHit",
     "Session",
     "SessionPage",

@@ -67,7 +67,8 @@ class CleanupReport(msgspec.Struct, frozen=True):
 
     Attributes:
         removed: Sessions that were verified and deleted.
-        skipped: Sessions that are due but are running or could not be verified, with the reason; they were left alone.
+        skipped: Sessions that are due but are running, were saved meanwhile, or could not be verified, with the reason;
+            they were left alone.
     """
 
     removed: tuple[SessionSummary, ...]
@@ -95,6 +96,28 @@ class Rebinding(msgspec.Struct, frozen=True):
         return tuple(
             name for name in ProjectRecord.__struct_fields__ if getattr(self.before, name) != getattr(self.after, name)
         )
+
+
+class Redaction(msgspec.Struct, frozen=True):
+    """What a redaction in place took out, or would in a dry run.
+
+    Attributes:
+        session_id: Which.
+        rev: The revision now.
+        entries: How many entries were changed.
+        found: How often something was taken out, by kind; state and entries together.
+        purged: Other files that held bytes of the session and were removed: directory and name.
+        unfinished: What holds old bytes here and could not be removed; doing it again may.
+        unreached: What may hold the old bytes and is out of reach, in words.
+    """
+
+    session_id: str
+    rev: int
+    entries: int
+    found: dict[str, int]
+    purged: tuple[str, ...]
+    unfinished: tuple[str, ...]
+    unreached: tuple[str, ...]
 
 
 class AuditRecord(msgspec.Struct, frozen=True):

@@ -1,7 +1,6 @@
-"""The beginning, the rewriting and the end of a session, each in an order that a crash cannot turn into a lie.
+"""The beginning and the end of a session, each in an order that a crash cannot turn into a lie.
 
 * create: ledger row `creating` (synced) -> whole file, fsync, rename without replacing, directory fsync -> `live`
-* rewrite: whole new file that names the seal it replaces -> atomic replace -> head. The revision goes on counting.
 * delete: row `deleting` (synced) -> unlink, directory fsync -> `deleted`, which stays as a tombstone
 
 What a dead process left in `creating` or `deleting` is finished by `finish`, when a store is opened for writing.
@@ -9,8 +8,8 @@ What a dead process left in `creating` or `deleting` is finished by `finish`, wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import closing
+from collections.abc import Iterable
+from contextlib import closing, suppress
 from itertools import chain
 from typing import Any, get_args
 
@@ -18,40 +17,32 @@ import msgspec
 
 from sessionstore.errors import (
     AlreadyExistsError,
+    AlreadyRunningError,
     ConflictError,
     InvalidValueError,
     KeyringError,
     SessionLimitError,
+    SessionNotFoundError,
     StoreUnavailableError,
     TooLargeError,
     UnsafeFileError,
     VerificationError,
 )
-from sessionstore.format.lines import (
-    ENTRY,
-    OPEN,
-    Open,
-    State,
-    StateChange,
-    entry_line,
-    open_line,
-    read_lines,
-    state_line,
-)
+from sessionstore.format.lines import Open, State, StateChange, entry_line, open_line, state_line
 from sessionstore.format.log import Batch, Summary
-from sessionstore.ledger import Head
+from sessionstore.ledger import Head, HeadState
 from sessionstore.model import Message, Provenance, check_id, format_time, new_id
 from sessionstore.model.session import as_entry
 from sessionstore.sessions.ground import Ground, file_name, head_after, new_head
 from sessionstore.sessions.look import Found
 from sessionstore.sessions.read import Reader
-from sessionstore.sessions.write import Ready, Writer
+from sessionstore.sessions.write import Writer
 
-COMPACT_BYTES = 1024 * 1024
+_COUNTED: tuple[HeadState, ...] = ("creating", "live")
 
 
 class Lifecycle:
-    """Creates, rewrites and deletes the sessions of one store. Safe for many threads and processes."""
+    """Creates and deletes the sessions of one store. Safe for many threads and processes."""
 
     def __init__(self, ground: Ground, reader: Reader, writer: Writer) -> None:
         self._ground = ground
@@ -73,7 +64,7 @@ class Lifecycle:
 
         Raises:
             AlreadyExistsError: The id or the key is taken; an id stays taken after its session was deleted.
-            SessionLimitError: The store is full.
+            SessionLimitError: The store is full, and no session may be evicted.
             InvalidValueError, MalformedError, TooDeepError, TooLargeError: Something given cannot be kept.
             StoreUnavailableError: The store refused; nothing was made.
         """
@@ -104,8 +95,7 @@ class Lifecycle:
             # A tombstone of revision 0 is what a failed create left: that id never stood for a session.
             if (before is not None and (before.state, before.rev) != ("deleted", 0)) or self._has_file(session_id):
                 raise AlreadyExistsError(what="id")
-            if ground.ledger.count(("creating", "live")) >= ground.config.max_sessions:
-                raise SessionLimitError(limit=ground.config.max_sessions)
+            self._make_room(parent)
             creating = new_head(session_id, summary, key=key, parent=parent, origin=origin)
             ground.ledger.commit(creating, old=before, durable=True)
             try:
@@ -116,58 +106,6 @@ class Lifecycle:
                 raise
             self._writer.commit(head_after(creating, batch.sealed, stamp), creating, durable=True)
         return session_id
-
-    def rewrite(
-        self,
-        session_id: str,
-        *,
-        keep: int | None = None,
-        expected_rev: int | None = None,
-    ) -> int:
-        """Write the session anew with its first `keep` entries (None: all), in as few seals as can be.
-
-        Returns:
-            The new revision; it grows by one for every MiB.
-
-        Raises:
-            ConflictError: The session is not at `expected_rev`.
-            InvalidValueError: It has fewer than `keep` entries.
-        """
-        check_id(session_id)
-        ground = self._ground
-        with ground.locked(session_id), closing(self._writer.ready(session_id)) as ready:
-            if expected_rev is not None and expected_rev != ready.head.rev:
-                raise ConflictError(session_id=session_id, expected=expected_rev, found=ready.head.rev)
-            if keep is not None and not 0 <= keep <= ready.head.entries:
-                raise InvalidValueError(what="entries to keep", reason=f"0 to {ready.head.entries} are possible")
-            batch = Batch(
-                ground.sealer(session_id),
-                None,
-                self._writer.summary(ready),
-                max_session_bytes=ground.config.max_session_bytes,
-                idempotency_key=ready.head.last_key,
-                first_rev=ready.head.rev + 1,
-                replaces=ready.head.tag,
-            )
-            lines = self._kept_lines(ready, ready.head.entries if keep is None else keep)
-            stamp = ground.backend.write(file_name(session_id), batch.chunks(lines), replace=True)
-            head = head_after(ready.head, batch.sealed, stamp)
-            self._writer.commit(head, ready.head, durable=True)
-            return head.rev
-
-    def compact(self, session_id: str) -> bool:
-        """Rewrite the session if its seals are over a third of it and over 1 MiB; whether that was done.
-
-        Raises:
-            ConflictError: It was saved meanwhile; there is no harm in trying again.
-        """
-        found = self._reader.settled(session_id)
-        with closing(found.log):
-            seals = sum(len(segment.sealed.line) for segment in self._reader.segments(found))
-        if seals <= max(COMPACT_BYTES, found.sealed.end // 3):
-            return False
-        self.rewrite(session_id, expected_rev=found.sealed.seal.rev)
-        return True
 
     def delete(self, session_id: str, *, expected_rev: int | None = None) -> None:
         """Remove a session's file and leave a tombstone, so that the file coming back is noticed.
@@ -215,6 +153,41 @@ class Lifecycle:
         with self._ground.locked(session_id):
             self._finish_one(session_id)
 
+    def _make_room(self, parent: str | None) -> None:
+        """Return if one more session may be made; where the setting says so, evict closed ones until it may."""
+        ground, limit = self._ground, self._ground.config.max_sessions
+        if ground.ledger.count(_COUNTED) < limit:
+            return
+        if ground.config.when_full == "evict":
+            # Oldest first. No other session's maker waits for the id that is being made: its lock may be held here.
+            for head in ground.ledger.heads(newest_first=False):
+                if head.closed_at is not None and head.session_id != parent:
+                    self._evict(head)
+                    if ground.ledger.count(_COUNTED) < limit:
+                        return
+        raise SessionLimitError(limit=limit)
+
+    def _evict(self, listed: Head) -> None:
+        """Delete a session if it verifies, is still closed as it was listed, and is not running; else leave it."""
+        ground, session_id = self._ground, listed.session_id
+        with suppress(AlreadyRunningError), ground.backend.at_rest(session_id), ground.locked(session_id):
+            found = self._verified(session_id)
+            if found is None or found.sealed.seal.closed_at is None or found.sealed.seal.rev != listed.rev:
+                return
+            # Before anything is lost: what cannot be written down is not done.
+            ground.audit.record("eviction", session_id=session_id, rev=listed.rev, limit=ground.config.max_sessions)
+            self._remove(found.head)
+
+    def _verified(self, session_id: str) -> Found | None:
+        """What `Reader.find` says, every byte verified, its log closed; None if there is anything wrong with it."""
+        try:
+            found = self._reader.find(session_id)
+            with closing(found.log):
+                self._reader.verify(found)
+        except (VerificationError, KeyringError, TooLargeError, SessionNotFoundError):
+            return None
+        return found
+
     def _finish_one(self, session_id: str) -> int:
         ledger = self._ground.ledger
         head = ledger.head(session_id)
@@ -245,21 +218,6 @@ class Lifecycle:
                 ledger.commit(head, old=deleting, durable=True)  # nothing was removed: the session is what it was
             raise
         ledger.commit(_tombstone(deleting), old=deleting, durable=True)
-
-    def _kept_lines(self, ready: Ready, keep: int) -> Iterator[bytes]:
-        """The open line, the whole state as one line, and the first entries as they stand, verified on the way."""
-        found = self._reader.find(ready.head.session_id)
-        with closing(found.log):
-            state = self._reader.state(found)
-            kept = 0
-            for segment in self._reader.segments(found):
-                for line in read_lines(segment.body):
-                    if line.startswith(OPEN):
-                        yield line + b"\n"
-                        yield state_line(state.as_change(), max_bytes=self._ground.config.max_session_bytes)
-                    elif line.startswith(ENTRY) and kept < keep:
-                        kept += 1
-                        yield line + b"\n"
 
     def _found(self, session_id: str) -> Found:
         """What `Reader.find` says, its log closed."""

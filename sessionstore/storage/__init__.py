@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sessionstore.storage.file import FileBackend
 from sessionstore.storage.memory import MemoryBackend
-from sessionstore.storage.protocol import Backend, Holder, Log, Stamp
+from sessionstore.storage.protocol import Backend, Holder, Log, Purged, Stamp
 from sessionstore.storage.runs import FileRuns
 
-__all__ = ["Backend", "FileBackend", "FileRuns", "Holder", "Log", "MemoryBackend", "Stamp"]
+__all__ = ["Backend", "FileBackend", "FileRuns", "Holder", "Log", "MemoryBackend", "Purged", "Stamp"]

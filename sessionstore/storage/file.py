@@ -23,7 +23,8 @@ from sessionstore.errors import SessionStoreError, UnsafeFileError
 from sessionstore.fs import Directory, File, Locks
 from sessionstore.model.times import utc_now
 from sessionstore.storage.names import check_log_name, session_of
-from sessionstore.storage.protocol import Holder, Stamp
+from sessionstore.storage.protocol import Holder, Purged, Stamp
+from sessionstore.storage.purge import purge
 from sessionstore.storage.runs import FileRuns
 
 _LONG_NAME_BYTES = 200
@@ -84,11 +85,21 @@ class FileBackend:
         quarantine: Opens, and where needed makes, the directory that `keep` writes to; closed again after each use.
         locks: The locks of the state directory.
         runs: Who runs which session.
+        data: The directory that holds those of logs and quarantine; a purge looks through all that are in it.
 
     The directory and the locks stay the caller's to close.
     """
 
-    def __init__(self, sessions: Directory, quarantine: Callable[[], Directory], locks: Locks, runs: FileRuns) -> None:
+    def __init__(
+        self,
+        sessions: Directory,
+        quarantine: Callable[[], Directory],
+        locks: Locks,
+        runs: FileRuns,
+        *,
+        data: Directory | None = None,
+    ) -> None:
+        self._data = data
         self._sessions = sessions
         self._quarantine = quarantine
         self._locks = locks
@@ -172,6 +183,10 @@ class FileBackend:
                 kept = f"{base}.{number}"
             quarantine.write_atomic(kept, chunks, replace=False)
             return os.path.join(quarantine.path, kept)
+
+    def purge(self, session_id: str, *, dry_run: bool = False) -> Purged:
+        """Remove what else holds bytes of a session; see `sessionstore.storage.purge`."""
+        return purge(session_id, self._sessions, self._data, dry_run=dry_run)
 
 
 def _unsafe(name: str, reason: str) -> UnsafeFileError:

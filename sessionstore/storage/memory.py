@@ -14,11 +14,12 @@ import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sessionstore.errors import AlreadyExistsError, AlreadyRunningError, StoreUnavailableError
 from sessionstore.fs import PATIENCE_S, check_name
-from sessionstore.storage.names import check_log_name
-from sessionstore.storage.protocol import Holder, Stamp
+from sessionstore.storage.names import check_log_name, is_beside
+from sessionstore.storage.protocol import Holder, Purged, Stamp
 
 
 class _Bytes:
@@ -219,6 +220,18 @@ class MemoryBackend:
             kept = f"{check_name(name)}.{len(self.kept) + 1}"
             self.kept[kept] = b"".join(chunks)
             return kept
+
+    def purge(self, session_id: str, *, dry_run: bool = False) -> Purged:
+        """Forget what was kept of a session, and other logs that begin with its id."""
+        with self._guard:
+            found: list[str] = []
+            held: dict[str, Any]
+            for held in (self._logs, self.kept):
+                mine = [name for name in held if is_beside(name, session_id)]
+                found += mine
+                for name in () if dry_run else mine:
+                    del held[name]
+            return Purged(tuple(sorted(found)))
 
 
 def _after_fork_in_child() -> None:

@@ -51,6 +51,18 @@ class Stamp(NamedTuple):
     ctime_ns: int
 
 
+class Purged(NamedTuple):
+    """What a purge came upon, by names for people.
+
+    Attributes:
+        removed: What was removed, or would be in a dry run.
+        left: What could not be removed.
+    """
+
+    removed: tuple[str, ...]
+    left: tuple[str, ...] = ()
+
+
 class Log(Protocol):
     """One opened byte log. It stays the same log when its name is given to another."""
 
@@ -158,4 +170,11 @@ class Backend(Protocol):
 
     def keep(self, name: str, chunks: Iterable[bytes]) -> str:
         """Put bytes that are no session into quarantine under a name derived from `name`; return where, for people."""
+        ...
+
+    def purge(self, session_id: str, *, dry_run: bool = False) -> Purged:
+        """Remove what else holds bytes of a session: all files of its id but the log, and what dead writers left.
+
+        Whoever calls it holds the session's lock for writing. In a dry run nothing is removed, only named.
+        """
         ...

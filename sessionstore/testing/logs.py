@@ -168,3 +168,19 @@ def kept_bytes_are_out_of_the_way(backend: Backend) -> None:
     places = {backend.keep(NAME, [b"torn ", b"tail"]) for _ in range(3)}
     expect(len(places) == 3, "bytes that are kept must never replace others")
     expect(list(backend.scan()) == [], "kept bytes are no session")
+
+
+def a_purge_takes_what_lies_beside_a_log_and_nothing_else(backend: Backend) -> None:
+    mine, other = (f"{number}f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d" for number in (0, 1))
+    for session_id in (mine, other):
+        backend.write(f"{session_id}.jsonl", [b"log"], replace=False)
+        backend.write(f"{session_id}.json", [b"side"], replace=False)
+        backend.keep(f"{session_id}.tail", [b"kept"])
+    said = backend.purge(mine, dry_run=True)
+    expect(len(said.removed) == 2 and not said.left, "a dry run names what would go")
+    expect(backend.stamp(f"{mine}.json") is not None, "a dry run removes nothing")
+    expect(backend.purge(mine) == said, "a purge removes what a dry run names")
+    expect(backend.stamp(f"{mine}.json") is None, "what lies beside a log must be gone")
+    expect(backend.stamp(f"{mine}.jsonl") is not None, "the log itself stays")
+    expect(not backend.purge(mine).removed, "what was removed is not found again")
+    expect(len(backend.purge(other, dry_run=True).removed) == 2, "what belongs to others stays")

@@ -51,6 +51,8 @@ class TestTable:
             "store_claimed",
             "import_trusted",
             "inventory_taken",
+            "redaction",
+            "eviction",
         }
 
     def test_what_has_no_second_chance_is_on_the_disk_at_once(self) -> None:

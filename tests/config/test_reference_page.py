@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sessionstore.config import load_config
+from sessionstore.config.patterns import Patterns
 from sessionstore.config.settings import (
     BY_ENVIRONMENT_NAME,
     BY_NAME,
@@ -60,6 +61,8 @@ class TestReferencePage:
                 assert allowed == ", ".join(words)
             case Salt(needed=needed):
                 assert allowed == needed.removesuffix(" are needed")
+            case Patterns(needed=needed):
+                assert allowed == needed.removesuffix(" is needed")
             case StorageUri(needed=needed):
                 assert allowed == needed.removesuffix(" is needed")
             case _:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,12 +28,14 @@ class Place:
 def place(tmp_path: Path) -> Iterator[Place]:
     quarantine = tmp_path / "quarantine"
     with (
+        ExitStack() as opened,
         Directory.open(tmp_path / "sessions", create=True) as sessions,
         Directory.open(tmp_path / "locks", create=True, strict=True) as locks_directory,
         Directory.open(tmp_path / "runs", create=True, strict=True) as runs_directory,
     ):
         locks, runs = Locks(locks_directory), FileRuns(locks_directory, runs_directory)
-        backend = FileBackend(sessions, lambda: Directory.open(quarantine, create=True), locks, runs)
+        data = opened.enter_context(Directory.open(tmp_path))
+        backend = FileBackend(sessions, lambda: Directory.open(quarantine, create=True), locks, runs, data=data)
         yield Place(backend, tmp_path / "sessions", tmp_path / "locks", tmp_path / "runs", quarantine)
         locks.close()
 

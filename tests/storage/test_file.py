@@ -200,3 +200,37 @@ class TestKeep:
     def test_the_longest_name_can_be_kept(self, place: Place) -> None:
         kept = Path(place.backend.keep("\U0001f984" * 63, [b"x"]))
         assert kept.read_bytes() == b"x"
+
+
+class TestPurge:
+    def test_it_looks_into_every_directory_beside_the_logs(self, place: Place, tmp_path: Path) -> None:
+        place.backend.keep(f"{ID}.tail", [b"x"])
+        for name in ("retired", "other"):
+            (tmp_path / name).mkdir(mode=0o700)
+            (tmp_path / name / f"{ID}.json").write_bytes(b"x")
+        (tmp_path / "retired" / f"{ID}").write_bytes(b"not of it: no dot behind the id")
+        (tmp_path / "retired" / f".sessionstore-1-{'0' * 16}.tmp").write_bytes(b"x")
+        found = place.backend.purge(ID)
+        assert [name for name in found.removed if "quarantine" not in name] == [
+            f"other/{ID}.json",
+            f"retired/{ID}.json",
+            "retired/(temporary)",
+        ]
+        assert len(found.removed) == 4
+        assert os.listdir(tmp_path / "retired") == [ID]
+
+    def test_what_is_not_safe_to_open_and_what_is_a_directory_is_left_and_named(
+        self, place: Place, tmp_path: Path
+    ) -> None:
+        (tmp_path / "open").mkdir()
+        (tmp_path / "open").chmod(0o777)
+        (tmp_path / "retired").mkdir(mode=0o700)
+        (tmp_path / "retired" / f"{ID}.d").mkdir()
+        assert place.backend.purge(ID).left == ("open/", f"retired/{ID}.d")
+        assert (tmp_path / "retired" / f"{ID}.d").is_dir()
+
+    def test_without_a_directory_above_only_the_logs_are_looked_through(self, place: Place, tmp_path: Path) -> None:
+        place.backend._data = None
+        place.backend.keep(f"{ID}.tail", [b"x"])
+        (tmp_path / "sessions" / f"{ID}.json").write_bytes(b"x")
+        assert place.backend.purge(ID).removed == (f"sessions/{ID}.json",)

@@ -229,3 +229,61 @@ class TestCleanup:
                 store.append(id, [{"n": 1}])
             report = store.cleanup(keep_last=0)
             assert ([(line.id, line.rev) for line in report.removed], report.skipped) == ([(id, 2)], ())
+
+    def test_what_was_saved_since_the_list_was_made_is_not_old_any_more(
+        self, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        id = store.create().id
+        check = store._reader.check
+
+        def save_and_check(session_id: str) -> object:
+            store.append(id, [{"n": 1}])
+            return check(session_id)
+
+        monkeypatch.setattr(store._reader, "check", save_and_check)
+        report = store.cleanup(keep_last=0)
+        assert (report.removed, [(line.name, line.code) for line in report.skipped]) == ((), [(id, "conflict")])
+        assert store.load(id).rev == 2
+
+    def test_another_session_s_file_under_an_old_one_s_name_is_left_alone(self, home: Path) -> None:
+        with open_store(home) as store:
+            old, new = store.create().id, store.create().id
+            sessions = home / "data" / "sessions"
+            (sessions / f"{old}.jsonl").write_bytes((sessions / f"{new}.jsonl").read_bytes())
+            report = store.cleanup(keep_last=1)
+            assert report.removed == ()
+            assert (sessions / f"{old}.jsonl").exists()
+            assert (sessions / f"{new}.jsonl").exists()
+
+    def test_a_link_under_an_old_one_s_name_is_left_alone_with_what_it_leads_to(self, home: Path) -> None:
+        with open_store(home) as store:
+            id = store.create().id
+            file = home / "data" / "sessions" / f"{id}.jsonl"
+            file.rename(home / "elsewhere")
+            file.symlink_to(home / "elsewhere")
+            assert store.cleanup(keep_last=0).removed == ()
+            assert (home / "elsewhere").exists() and file.is_symlink()
+
+    def test_files_that_are_no_sealed_session_are_left_alone(self, home: Path) -> None:
+        with open_store(home) as store:
+            store.create()
+            strangers = ["notes.txt", f"{NOBODY}.json", f"{NOBODY}.jsonl"]
+            for name in strangers:
+                (home / "data" / "sessions" / name).write_text("{}")
+                os.utime(home / "data" / "sessions" / name, (0, 0))
+            assert len(store.cleanup(keep_last=0).removed) == 1
+            assert {path.name for path in (home / "data" / "sessions").iterdir()} - {".gitignore"} == set(strangers)
+
+    def test_what_was_removed_leaves_a_tombstone(self, home: Path) -> None:
+        with open_store(home) as store:
+            id = store.create().id
+            file = home / "data" / "sessions" / f"{id}.jsonl"
+            data = file.read_bytes()
+            store.cleanup(keep_last=0)
+            with pytest.raises(errors.SessionNotFoundError):
+                store.load(id)
+            file.write_bytes(data)
+            with pytest.raises(errors.ResurrectedError):
+                store.load(id)
+            with pytest.raises(errors.AlreadyExistsError):
+                store.create(id=id)

@@ -1,0 +1,266 @@
+"""Writing a session anew: shorter, compacted, or without its secrets.
+
+A rewrite is a whole new file that names the seal it replaces -> atomic replace -> head. The revision goes on counting;
+open line and provenance stay. Lines that stay are taken over as they stand, verified on the way, and the state becomes
+one line: what it was before is in the old file only.
+
+A redaction also removes what else holds the old bytes here, and says what it does not reach. It is written into the
+audit log first, and not done while the session runs. Doing it again is safe, also after a crash half way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing
+from typing import Any
+
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from sessionstore.errors import ConflictError, InvalidValueError, StoreError, StoreUnavailableError
+from sessionstore.format.lines import (
+    ENTRY,
+    OPEN,
+    State,
+    StateChange,
+    decode_entry,
+    entry_line,
+    read_lines,
+    state_line,
+)
+from sessionstore.format.log import Batch
+from sessionstore.ledger import scrub
+from sessionstore.model import Redaction, check_id
+from sessionstore.redaction import Redactor
+from sessionstore.sessions.ground import Ground, file_name, head_after
+from sessionstore.sessions.look import Found
+from sessionstore.sessions.read import Reader
+from sessionstore.sessions.write import Ready, Writer
+from sessionstore.storage import Purged
+
+COMPACT_BYTES = 1024 * 1024
+
+UNREACHED = (
+    "backups, snapshots and copies of this store",
+    "blocks of the disk that were freed and not written over",
+    "documents that were exported, and whatever has read the session",
+    "the memory of other processes",
+)
+
+
+class _Edit:
+    """What becomes of each line: the first `keep` entries stay, changed where there is something to take out."""
+
+    def __init__(self, keep: int, redactor: Redactor | None = None, blank: Collection[int] = ()) -> None:
+        self.keep = keep
+        self.entries = 0
+        self._redactor = redactor
+        self._blank = frozenset(blank)
+
+    @property
+    def found(self) -> dict[str, int]:
+        """How often something was taken out, by kind."""
+        return {} if self._redactor is None else dict(sorted(self._redactor.counts.items()))
+
+    @property
+    def kept(self) -> int:
+        """How many ids, roles, types and times a pattern fits."""
+        return 0 if self._redactor is None else self._redactor.kept
+
+    def state(self, state: State) -> State:
+        """The state as it is to be."""
+        return state if self._redactor is None else self._redactor.described(state)
+
+    def entry(self, index: int, line: bytes) -> dict[str, Any] | None:
+        """The entry as it is to be, None for as it stands."""
+        if self._redactor is None:
+            return None
+        old = decode_entry(line)
+        new = self._redactor.value(self._redactor.entry(old) if index in self._blank else old)
+        if new is old:
+            return None
+        self.entries += 1
+        return dict(new)
+
+    def clean(self, text: str | None) -> str | None:
+        """The text, if there is nothing in it to take out; else None."""
+        if text is None or self._redactor is None:
+            return text
+        return text if self._redactor.text(text) == text else None
+
+    def fits(self, *texts: str | None) -> bool:
+        """Whether there is something to take out of one of these."""
+        return any(text is not None and self.clean(text) is None for text in texts)
+
+
+class Rewriter:
+    """Rewrites the sessions of one store. Safe for many threads and processes."""
+
+    def __init__(self, ground: Ground, reader: Reader, writer: Writer) -> None:
+        self._ground = ground
+        self._reader = reader
+        self._writer = writer
+
+    def rewrite(
+        self, session_id: str, *, keep: int | None = None, drop: int = 0, expected_rev: int | None = None
+    ) -> int:
+        """Write the session anew with its first `keep` entries (None: all) but the last `drop`, in few seals.
+
+        Returns:
+            The new revision; it grows by one for every MiB.
+
+        Raises:
+            ConflictError: The session is not at `expected_rev`.
+            InvalidValueError: It has fewer than `keep` or `drop` entries.
+        """
+        check_id(session_id)
+        with self._ground.locked(session_id), closing(self._writer.ready(session_id)) as ready:
+            _expect(session_id, expected_rev, ready.head.rev)
+            first = (ready.head.entries if keep is None else keep) - drop
+            if drop < 0 or not 0 <= first <= ready.head.entries:
+                what = "entries to remove" if drop else "entries to keep"
+                raise InvalidValueError(what=what, reason=f"0 to {ready.head.entries} are possible")
+            return self._write(ready, _Edit(first))
+
+    def compact(self, session_id: str) -> bool:
+        """Rewrite the session if its seals are over a third of it and over 1 MiB; whether that was done.
+
+        Raises:
+            ConflictError: It was saved meanwhile; there is no harm in trying again.
+        """
+        found = self._reader.settled(session_id)
+        with closing(found.log):
+            seals = sum(len(segment.sealed.line) for segment in self._reader.segments(found))
+        if seals <= max(COMPACT_BYTES, found.sealed.end // 3):
+            return False
+        self.rewrite(session_id, expected_rev=found.sealed.seal.rev)
+        return True
+
+    def redact(
+        self,
+        session_id: str,
+        make: Callable[[], Redactor],
+        *,
+        blank: Collection[int] = (),
+        expected_rev: int | None = None,
+        dry_run: bool = False,
+    ) -> Redaction:
+        """Take secrets out of a session for good.
+
+        Args:
+            session_id: Which.
+            make: Makes the funnel that entries and state go through.
+            blank: Indexes of entries whose whole content goes.
+            expected_rev: Refuse if the session is at another revision.
+            dry_run: Count and name, change nothing.
+
+        Raises:
+            AlreadyRunningError: Somebody runs it.
+            ConflictError: It is not at `expected_rev`.
+            InvalidValueError: There is no entry with such an index.
+            TooLargeError: What stands for the secrets makes an entry or the session too large.
+        """
+        ground, backend = self._ground, self._ground.backend
+        check_id(session_id)
+        if dry_run:
+            found = self._reader.settled(session_id)
+            with closing(found.log):
+                counted = self._counted(found, make(), blank, expected_rev)
+                return self._report(found, counted, backend.purge(session_id, dry_run=True), found.sealed.seal.rev)
+        if ground.read_only:
+            raise StoreUnavailableError(reason="this store was opened read-only", outcome="not_written")
+        with backend.at_rest(session_id), ground.locked(session_id):
+            found = self._reader.find(session_id)
+            with closing(found.log):
+                counted = self._counted(found, make(), blank, expected_rev)
+            with closing(self._writer.ready(session_id)) as ready:
+                # Before anything is lost: what cannot be written down is not done.
+                ground.audit.record(
+                    "redaction", session_id=session_id, entries=counted.entries, found=sum(counted.found.values())
+                )
+                rev = self._write(ready, _Edit(ready.head.entries, make(), blank))
+            report = self._report(found, counted, backend.purge(session_id), rev)
+        try:
+            scrub(ground.ledger)
+        except StoreError as error:
+            unfinished = (*report.unfinished, f"free pages of the ledger: {error}")
+            return replace(report, unfinished=unfinished)
+        return report
+
+    def _counted(self, found: Found, redactor: Redactor, blank: Collection[int], expected_rev: int | None) -> _Edit:
+        """The edit after it went through everything once, for its counts."""
+        seal = found.sealed.seal
+        _expect(found.head.session_id, expected_rev, seal.rev)
+        if not all(0 <= index < seal.entries for index in blank):
+            raise InvalidValueError(what="entry", reason=f"this session has {seal.entries}, the first one is 0")
+        edit = _Edit(seal.entries, redactor, blank)
+        for _ in self._lines(found, edit):
+            pass
+        return edit
+
+    def _report(self, found: Found, edit: _Edit, purged: Purged, rev: int) -> Redaction:
+        head, taken = found.head, edit.found
+        forks = [other.session_id for other in self._ground.ledger.heads() if other.parent == head.session_id]
+        unreached = [f"session {fork}, which was made from this one and has entries of its own" for fork in forks]
+        if edit.fits(head.key, head.origin, head.project):
+            unreached.append("its key, its origin or the path of its project, which fit and cannot be changed")
+        if edit.kept:
+            unreached.append(f"{edit.kept} ids, roles, types or times that a pattern fits, which stay")
+        if "several_links" in found.log.notices:
+            unreached.append("another name (hard link) of the old file, wherever it is")
+        return Redaction(
+            session_id=head.session_id,
+            rev=rev,
+            entries=edit.entries,
+            found=taken,
+            purged=purged.removed,
+            unfinished=purged.left,
+            unreached=(*unreached, *UNREACHED),
+        )
+
+    def _write(self, ready: Ready, edit: _Edit) -> int:
+        """Put the edited session in the place of the old one. The caller holds the write lock."""
+        ground, session_id = self._ground, ready.head.session_id
+        found = self._reader.find(session_id)
+        with closing(found.log):
+            state = self._reader.state(found)
+            edited = edit.state(state)
+            change = StateChange(
+                name=UNSET if edited.name == state.name else edited.name,
+                tags=UNSET if edited.tags == state.tags else edited.tags,
+            )
+            batch = Batch(
+                ground.sealer(session_id),
+                None,
+                self._writer.summary(ready, change),
+                max_session_bytes=ground.config.max_session_bytes,
+                idempotency_key=edit.clean(ready.head.last_key),
+                first_rev=ready.head.rev + 1,
+                replaces=ready.head.tag,
+            )
+            chunks = batch.chunks(self._lines(found, edit))
+            stamp = ground.backend.write(file_name(session_id), chunks, replace=True)
+        head = head_after(ready.head, batch.sealed, stamp)
+        self._writer.commit(head, ready.head, durable=True)
+        return head.rev
+
+    def _lines(self, found: Found, edit: _Edit) -> Iterator[bytes]:
+        """The open line, the whole state as one line, and the entries that stay, verified on the way."""
+        config = self._ground.config
+        state = edit.state(self._reader.state(found))
+        index = 0
+        for segment in self._reader.segments(found):
+            for line in read_lines(segment.body):
+                if line.startswith(OPEN):
+                    yield line + b"\n"
+                    yield state_line(state.as_change(), max_bytes=config.max_session_bytes)
+                elif line.startswith(ENTRY):
+                    if index < edit.keep:
+                        new = edit.entry(index, line)
+                        yield line + b"\n" if new is None else entry_line(new, max_bytes=config.max_entry_bytes)
+                    index += 1
+
+
+def _expect(session_id: str, expected_rev: int | None, rev: int) -> None:
+    if expected_rev is not None and expected_rev != rev:
+        raise ConflictError(session_id=session_id, expected=expected_rev, found=rev)
