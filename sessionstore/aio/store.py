@@ -149,6 +149,10 @@ class AsyncSessionStore:
     rebind = _awaited(SessionStore.rebind)
     bound_below = _streamed(SessionStore.bound_below)
 
+    keys = _awaited(SessionStore.keys)
+    rotate_keys = _awaited(SessionStore.rotate_keys)
+    retire_key = _awaited(SessionStore.retire_key)
+
     import_document = _awaited(SessionStore.import_document)
     cleanup = _awaited(SessionStore.cleanup)
 

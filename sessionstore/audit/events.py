@@ -158,6 +158,26 @@ EVENTS: dict[str, Event] = {
         synced=True,
         warns=True,
     ),
+    "key_added": Event(
+        what="a new signing key was made, to become the primary one",
+        fields={"key_id": _key_id},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "key_promoted": Event(
+        what="another key is primary from here on; what was written before is anchored by its digest",
+        fields={"key_id": _key_id},
+        synced=True,
+        warns=True,
+    ),
+    "key_retired": Event(
+        what="a key was taken out of use",
+        fields={"key_id": _key_id, "status": _word, "sessions_lost": _count},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
     "audit_damaged": Event(
         what="a file of this log is not what was written",
         fields={"file": _count, "line": _count, "reason": _word},

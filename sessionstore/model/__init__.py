@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sessionstore.model.ids import check_id, check_key, check_name, check_tags, new_id
+from sessionstore.model.keys import KeyInfo, KeyNeeds, RotationReport
 from sessionstore.model.records import Message, ProjectRecord, Todo, check_todos
 from sessionstore.model.reports import (
     AuditFinding,
@@ -34,12 +35,15 @@ __all__ = [
     "CleanupReport",
     "InspectedLine",
     "Inspection",
+    "KeyInfo",
+    "KeyNeeds",
     "LoadWarning",
     "Message",
     "ProjectRecord",
     "ProjectState",
     "Provenance",
     "Rebinding",
+    "RotationReport",
     "SearchHit",
     "Session",
     "SessionPage",

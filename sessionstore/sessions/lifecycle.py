@@ -114,7 +114,7 @@ class Lifecycle:
                 if getattr(error, "outcome", "not_written") == "not_written":
                     ground.ledger.commit(_tombstone(creating), old=creating, durable=True)
                 raise
-            self._writer.commit(head_after(creating, batch.sealed, stamp), creating, durable=True)
+            self._writer.anchor(batch.sealed, stamp, creating, durable=True)
         return session_id
 
     def rewrite(
@@ -151,8 +151,7 @@ class Lifecycle:
             )
             lines = self._kept_lines(ready, ready.head.entries if keep is None else keep)
             stamp = ground.backend.write(file_name(session_id), batch.chunks(lines), replace=True)
-            head = head_after(ready.head, batch.sealed, stamp)
-            self._writer.commit(head, ready.head, durable=True)
+            head, _ = self._writer.anchor(batch.sealed, stamp, ready.head, durable=True)
             return head.rev
 
     def compact(self, session_id: str) -> bool:

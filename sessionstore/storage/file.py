@@ -28,6 +28,7 @@ from sessionstore.storage.runs import FileRuns
 
 _LONG_NAME_BYTES = 200
 _SETTLED_NS = 2_000_000_000
+_STEP_BYTES = 1024 * 1024
 
 
 class FileLog:
@@ -84,13 +85,23 @@ class FileBackend:
         quarantine: Opens, and where needed makes, the directory that `keep` writes to; closed again after each use.
         locks: The locks of the state directory.
         runs: Who runs which session.
+        has_quarantine: Whether that directory is there.
 
     The directory and the locks stay the caller's to close.
     """
 
-    def __init__(self, sessions: Directory, quarantine: Callable[[], Directory], locks: Locks, runs: FileRuns) -> None:
+    def __init__(
+        self,
+        sessions: Directory,
+        quarantine: Callable[[], Directory],
+        locks: Locks,
+        runs: FileRuns,
+        *,
+        has_quarantine: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._sessions = sessions
         self._quarantine = quarantine
+        self._has_quarantine = has_quarantine
         self._locks = locks
         self._runs = runs
 
@@ -172,6 +183,31 @@ class FileBackend:
                 kept = f"{base}.{number}"
             quarantine.write_atomic(kept, chunks, replace=False)
             return os.path.join(quarantine.path, kept)
+
+    def search_kept(self, text: bytes) -> int:
+        """How many of the files in quarantine hold `text`. What is no ordinary file of ours is none of them."""
+        if not self._has_quarantine():
+            return 0
+        found = 0
+        with self._quarantine() as quarantine:
+            for name in quarantine.names():
+                try:
+                    file = quarantine.open_file(name)
+                except UnsafeFileError:
+                    continue
+                if file is not None:
+                    with file:
+                        found += _holds(file, text)
+        return found
+
+
+def _holds(file: File, text: bytes) -> bool:
+    at, before = 0, b""
+    while step := file.read(at, _STEP_BYTES):
+        if text in before + step:
+            return True
+        at, before = at + len(step), step[-len(text) :]
+    return False
 
 
 def _unsafe(name: str, reason: str) -> UnsafeFileError:

@@ -220,6 +220,10 @@ class MemoryBackend:
             self.kept[kept] = b"".join(chunks)
             return kept
 
+    def search_kept(self, text: bytes) -> int:
+        """How many of the kept bytes hold `text`."""
+        return sum(text in data for data in self.kept.values())
+
 
 def _after_fork_in_child() -> None:
     for backend in list(_instances):

@@ -159,3 +159,7 @@ class Backend(Protocol):
     def keep(self, name: str, chunks: Iterable[bytes]) -> str:
         """Put bytes that are no session into quarantine under a name derived from `name`; return where, for people."""
         ...
+
+    def search_kept(self, text: bytes) -> int:
+        """How many of the files in quarantine hold `text`. Makes nothing."""
+        ...

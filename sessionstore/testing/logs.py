@@ -168,3 +168,11 @@ def kept_bytes_are_out_of_the_way(backend: Backend) -> None:
     places = {backend.keep(NAME, [b"torn ", b"tail"]) for _ in range(3)}
     expect(len(places) == 3, "bytes that are kept must never replace others")
     expect(list(backend.scan()) == [], "kept bytes are no session")
+
+
+def kept_bytes_are_found_by_what_they_hold(backend: Backend) -> None:
+    expect(backend.search_kept(b"torn") == 0, "in nothing kept nothing is found")
+    backend.keep(NAME, [b"x" * (1024 * 1024 - 2) + b"to", b"rn tail"])
+    backend.keep(NAME, [b"another tail"])
+    found = [backend.search_kept(text) for text in (b"torn", b"tail", b"head")]
+    expect(found == [1, 2, 0], "files that hold a text must be counted, also where it crosses a step of reading")

@@ -12,7 +12,7 @@ import pytest
 from sessionstore.errors import LedgerCorruptError
 from sessionstore.fs import Directory
 from sessionstore.ledger import Head, Ledger
-from sessionstore.ledger.rows import RowSeal
+from sessionstore.ledger.tag import RowSeal
 from sessionstore.signing import Key, Keyring, new_key, pae
 
 MakeHead = Callable[..., Head]

@@ -1,0 +1,66 @@
+"""The keys of a store, as its users see them: which there are, another one, and away with an old one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sessionstore import rotation
+from sessionstore.edits import StoreEdits
+from sessionstore.model import KeyInfo, KeyNeeds, RotationReport
+
+
+class StoreKeys(StoreEdits):
+    """What is done with keys. Its users have a `SessionStore`, which says what holds for all methods."""
+
+    def keys(self) -> tuple[KeyInfo, ...]:
+        """Every key of this installation, oldest first, with what can be verified with it only. Never a key itself."""
+        return rotation.listed(self._ground)
+
+    def rotate_keys(
+        self,
+        *,
+        finish: bool = False,
+        leaked: bool = False,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> RotationReport:
+        """Make a new signing key and bring every session and row under it; go on where an earlier call was killed.
+
+        Other processes may go on working: they take the new key before their next save. Each session gets one more
+        seal, and so one more revision: a snapshot loaded before is behind then. Sessions that are running, damaged or
+        locked are left and named; a running one gets the new key with its next save.
+
+        Args:
+            finish: Make no new key; see to what an earlier rotation left.
+            leaked: Somebody may have the present key. What stands in files behind the newest acknowledged save is then
+                set aside and not taken for a save.
+            progress: Told `settling`, `sessions` or `rows`, how many are done, and how many there are.
+        """
+        told = progress if progress is not None else lambda phase, done, total: None
+        return rotation.rotate(self._ground, self._writer, self._lifecycle, finish=finish, leaked=leaked, progress=told)
+
+    def retire_key(
+        self,
+        key_id: str,
+        *,
+        destroy: bool = False,
+        leaked: bool = False,
+        give_up: bool = False,
+        dry_run: bool = False,
+    ) -> KeyNeeds:
+        """Take an old key out of use; what still needed it.
+
+        Args:
+            key_id: 16 hex digits.
+            destroy: Remove its bytes from the keyring, for good.
+            leaked: Do so although sessions still end under it. They are refused from then on.
+            give_up: Do so although files in quarantine, sealed files without a record, or lines of the audit log can
+                then not be verified any more.
+            dry_run: Only say what needs it.
+
+        Raises:
+            UnknownKeyError: There is no such key.
+            KeyDisabledError: It is the primary one.
+            KeyInUseError: Something needs it.
+        """
+        to: rotation.Retired = "destroyed" if destroy else "disabled"
+        return rotation.retire(self._ground, key_id, to=to, leaked=leaked, give_up=give_up, dry_run=dry_run)
