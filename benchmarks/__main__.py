@@ -6,7 +6,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import listing, opening, ratelimit, startup, turns, writers
+from benchmarks import audit, listing, opening, ratelimit, resume, startup, turns, writers
 from benchmarks.measure import print_table
 
 ALL = {
@@ -14,7 +14,9 @@ ALL = {
     "opening": opening,
     "listing": listing,
     "writers": writers,
+    "audit": audit,
     "ratelimit": ratelimit,
+    "resume": resume,
     "startup": startup,
 }
 

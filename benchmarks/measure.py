@@ -24,7 +24,7 @@ class Row:
         against: What it is compared with.
         other: Median of that.
         bound: The ratio that is wanted.
-        unit: `ms`, `bytes` or `MiB`.
+        unit: `ms`, `us`, `bytes` or `MiB`.
     """
 
     what: str

@@ -63,12 +63,14 @@ def _hostile(store: SessionStore, directory: Path) -> list[Row]:
     shapes: dict[str, Callable[[bytes], bytes]] = {
         "a byte changed near the end": lambda good: good[:-4000] + bytes([good[-4000] ^ 1]) + good[-3999:],
         "a byte changed in the middle": lambda good: good[: len(good) // 2] + b"#" + good[len(good) // 2 + 1 :],
-        "no seal at all": lambda good: b"x" * len(good),
+        "one endless line": lambda good: b"x" * len(good),
         "only line ends": lambda good: b"\n" * len(good),
         "only the beginnings of seals": lambda good: (b'{"seal":\n' * (len(good) // 9 + 1))[: len(good)],
     }
-    for what, change in shapes.items():
-        session_id = _session(store, 10)
+    flip = "a byte changed near the end"
+    cases = [(what, 10, change) for what, change in shapes.items()]
+    for what, turns_a_seal, change in (*cases, (f"{flip}, a seal every turn", 1, shapes[flip])):
+        session_id = _session(store, turns_a_seal)
         path = directory / "data" / "sessions" / f"{session_id}.jsonl"
         path.write_bytes(change(path.read_bytes()))
         ours, other = in_turns(RUNS, lambda i=session_id: _refused(store, i), lambda p=path: _sha256(p))

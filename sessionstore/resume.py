@@ -62,11 +62,13 @@ class Run:
         session: The session as it was loaded; it does not follow what is saved later.
         project: The pinned directory, or None for a session without one.
         warnings: What is worth telling about session and directory although both are good.
+        exit_status: Set it to what the tool ended with, 0 or more, and the audit log keeps it; None if unknown.
     """
 
     def __init__(self, edits: StoreEdits, session: Session, project: ProjectRoot | None) -> None:
         self.session = session
         self.project = project
+        self.exit_status: int | None = None
         self._edits = edits
         self._ground: Ground = edits._ground
         self._state: State = "uncommitted"
@@ -158,7 +160,7 @@ class Run:
             self._roll_back(error)
         elif self.state == "committed":
             self._state = "over"
-            self._ground.audit.record("resume_ended", session_id=self.session.id)
+            self._ground.audit.record("resume_ended", session_id=self.session.id, status=self.exit_status)
 
     def _roll_back(self, error: BaseException | None) -> None:
         self._state = "over"

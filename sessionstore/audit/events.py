@@ -114,7 +114,7 @@ EVENTS: dict[str, Event] = {
     "resume_rolled_back": Event(
         what="a resume was left before it was committed", fields={"code": _word, "verdict": _word}
     ),
-    "resume_ended": Event(what="the run of a resumed session is over"),
+    "resume_ended": Event(what="the run of a resumed session is over", fields={"status": _count}),
     "rate_limited": Event(
         what="too many attempts",
         fields={"operation": _word, "scope": _word, "retry_after_s": _count},

@@ -40,6 +40,7 @@ class Moment:
         data: That file's bytes; what is missing is empty.
         problem: Why there are none.
         numbers: Of the files that are there.
+        begun: The bytes of the file behind the newest, if there is one: a writer died before it had its row.
     """
 
     files: list[AuditFile]
@@ -47,6 +48,7 @@ class Moment:
     data: bytes
     problem: Reason | None
     numbers: list[int]
+    begun: bytes
 
 
 class AuditReader:
@@ -129,31 +131,28 @@ class AuditReader:
             if number > newest + 1 or (number < newest and number not in known):
                 tally.add(number, 0, Damage(0, "unknown_file"))
             elif number == newest + 1:
-                self._begun(number, place, tally)
-
-    def _begun(self, number: int, place: Place, tally: _Tally) -> None:
-        """A file behind the newest: begun by a writer who died before its row, or not of this log."""
-        try:
-            data = self._shelf.read(number, MAX_BEHIND_BYTES) or b""
-        except UnsafeFileError:
-            data = b""
-        good = list(self._lines.walk(data, number, place))
-        if good and good[-1].end == len(data):
-            tally.notes.append(f"{file_name(number)}: begun by a process that died; the next event goes on in it")
-        elif self._shelf.has(number):
-            tally.add(number, 0, Damage(len(good) + 1, "unknown_file"))
+                good = list(self._lines.walk(moment.begun, number, place))
+                if good and good[-1].end == len(moment.begun):
+                    tally.notes.append(
+                        f"{file_name(number)}: begun by a process that died; the next event goes on in it"
+                    )
+                else:
+                    tally.add(number, 0, Damage(len(good) + 1, "unknown_file"))
 
     def _moment(self) -> Moment:
         with self._locks.hold(LOCK, shared=True, timeout_s=self._timeout_s):
             head, files = self._rows.read()
-            numbers = self._shelf.numbers()
-            if head is None:
-                return Moment(files, None, b"", None, numbers)
-            try:
-                data = self._shelf.read(head.file, head.end + MAX_BEHIND_BYTES)
-            except UnsafeFileError:
-                return Moment(files, head, b"", "unsafe_file", numbers)
-            return Moment(files, head, data or b"", "missing" if data is None else None, numbers)
+            begun, _ = self._bytes(1 if head is None else head.file + 1, 0)
+            data, problem = (b"", None) if head is None else self._bytes(head.file, head.end)
+            return Moment(files, head, data, problem, self._shelf.numbers(), begun)
+
+    def _bytes(self, number: int, size: int) -> tuple[bytes, Reason | None]:
+        """A file as far as it is looked at, or why there is none."""
+        try:
+            data = self._shelf.read(number, size + MAX_BEHIND_BYTES)
+        except UnsafeFileError:
+            return b"", "unsafe_file"
+        return data or b"", "missing" if data is None else None
 
     def _older(self, row: AuditFile) -> Older:
         found = look(self._shelf, self._lines, row)

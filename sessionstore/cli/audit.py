@@ -72,7 +72,8 @@ def show(
     elif records:
         _events_table(records)
     else:
-        output.say("no event fits" if events or session or since or until else "no events yet")
+        narrowed = bool(events or session or since or until)
+        output.say("no event fits" if narrowed else "no event can be shown" if damaged else "no events yet")
     if damaged and not invocation.json:
         output.note(
             f"the audit log was changed, and lines may be missing here; see `{invocation.prog} audit verify`",

@@ -52,6 +52,7 @@ def command(
     exit_codes: Iterable[int] = (),
     meanings: Mapping[int, str] | None = None,
     opens_store: bool = True,
+    cls: type[Command] = Command,
 ) -> Callable[[Callable[..., int | None]], Command]:
     """Make a function a command; the first paragraph of its docstring is the help text.
 
@@ -61,10 +62,11 @@ def command(
         exit_codes: What it can end with beside the codes of every command that opens a store.
         meanings: What a code means for this command, where that is more than the general meaning.
         opens_store: False for a command that never opens one and so never ends with a store's refusal.
+        cls: Its class, for one that is parsed differently.
     """
 
     def decorate(function: Callable[..., int | None]) -> Command:
-        made = click.command(name, cls=Command)(click.pass_obj(function))
+        made = click.command(name, cls=cls)(click.pass_obj(function))
         made.params.append(json_option())
         made.examples = tuple(examples)
         basis = _STORE_EXITS if opens_store else tuple(code for code in _STORE_EXITS if code != exits.STORE)

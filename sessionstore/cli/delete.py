@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -31,8 +32,8 @@ def command(
 ) -> int | None:
     """Delete sessions for good.
 
-    The file of a deleted session that comes back later is refused. If one of several cannot be deleted, the others
-    still are.
+    The file of a deleted session that comes back later is refused. A session that is running is not deleted. If one of
+    several cannot be deleted, the others still are.
     """
     if bool(sessions) == everything:
         raise click.UsageError("name the sessions to delete, or give --all")
@@ -40,16 +41,16 @@ def command(
         ids = _every_id(store) if everything else list(dict.fromkeys(resolve(store, text) for text in sessions))
         names = {session_id: _name(store, session_id) for session_id in ids}
         if dry_run:
-            deleted, failed = ids, dict[str, Failure]()
+            deleted, failed = _each(ids, _refuse_running(store), invocation.prog)
         else:
             for session_id in ids:
                 output.say(f"{session_id}  {names[session_id]}".rstrip())
             if ids:
                 confirm.ask(f"Delete {count_text(len(ids), 'session')} for good?", confirmed=confirmed)
-            deleted, failed = _delete(store, ids, invocation.prog)
+            deleted, failed = _each(ids, store.delete, invocation.prog)
     if invocation.json:
-        result = {"deleted": deleted, "failed": {key: failure.as_json() for key, failure in failed.items()}}
-        output.value({"would_delete": deleted} if dry_run else result)
+        told = {key: failure.as_json() for key, failure in failed.items()}
+        output.value({"would_delete" if dry_run else "deleted": deleted, "failed": told})
     else:
         for session_id in deleted:
             output.line(f"{'would delete' if dry_run else 'deleted'} {session_id}  {names[session_id]}".rstrip())
@@ -58,21 +59,35 @@ def command(
     return exits.exit_code(next(iter(failed.values())).code) if failed else None
 
 
-def _delete(store: SessionStore, ids: list[str], prog: str) -> tuple[list[str], dict[str, Failure]]:
+def _each(ids: list[str], act: Callable[[str], object], prog: str) -> tuple[list[str], dict[str, Failure]]:
+    """The ids for which `act` went well, and what was said for the others; what is said for a single one is raised."""
     from sessionstore.errors import SessionStoreError
 
-    deleted: list[str] = []
+    done: list[str] = []
     failed: dict[str, Failure] = {}
     for session_id in ids:
         try:
-            store.delete(session_id)
+            act(session_id)
         except SessionStoreError as exc:
             if len(ids) == 1:
                 raise
             failed[session_id] = describe(exc, prog)
         else:
-            deleted.append(session_id)
-    return deleted, failed
+            done.append(session_id)
+    return done, failed
+
+
+def _refuse_running(store: SessionStore) -> Callable[[str], None]:
+    """For a dry run: refuses what deleting would refuse, as far as that can be told without trying."""
+    from sessionstore.errors import AlreadyRunningError
+
+    running = {session.id for session in store.list(running=True).sessions}
+
+    def check(session_id: str) -> None:
+        if session_id in running:
+            raise AlreadyRunningError(session_id=session_id, pid=0, started_at="")
+
+    return check
 
 
 def _name(store: SessionStore, session_id: str) -> str:

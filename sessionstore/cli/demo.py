@@ -25,9 +25,9 @@ from sessionstore.cli.present import count_text
 def command(invocation: Invocation, keep: str | None) -> int | None:
     """Watch changed sessions being refused.
 
-    Imports transcripts, saves turns, verifies, changes files as an attacker would, and asks for the sessions. Nothing
-    to prepare, no network. It happens in a temporary directory that is removed at the end; your own sessions and
-    settings are neither used nor touched.
+    Imports transcripts, saves turns, verifies, changes files and exchanges a project directory as an attacker would,
+    and asks for the sessions. Nothing to prepare, no network. It happens in a temporary directory that is removed at
+    the end; your own sessions and settings are neither used nor touched.
     """
     if keep is not None:
         home = Path(keep).absolute()

@@ -16,6 +16,7 @@ from sessionstore.cli.present import count_text, size_text
 from sessionstore.cli.transcripts import take_in
 
 if TYPE_CHECKING:
+    from sessionstore.resume import Run
     from sessionstore.store import SessionStore
 
 _TURNS = (
@@ -70,6 +71,9 @@ def play(store: SessionStore) -> Iterator[Step]:
     yield _tampered(store, session_id, file, "Put another session's file in its place", other, "wrong_session")
     _put(file, good)
     yield _verify(store, "Put the file back as it was saved")
+    project = store.config.data_dir.parent / "atlas"
+    yield _resumed(store, session_id, project)
+    yield _redirected(store, session_id, project)
     store.delete(session_id)
     yield _tampered(store, session_id, file, "Delete the session, then put its file back", good, "resurrected")
 
@@ -117,6 +121,47 @@ def _tampered(store: SessionStore, session_id: str, file: Path, title: str, data
     except SessionStoreError as exc:
         return Step(title, exc.code == expected, (f"refused: {exc}",), exc.code)
     return Step(title, False, ("the changed session was loaded: the store did not keep its promise",))
+
+
+def _resumed(store: SessionStore, session_id: str, project: Path) -> Step:
+    """Bind the session to a directory, and resume it there."""
+    _make(project, "the plan for atlas")
+    store.rebind(session_id, project, consent="the demo")
+    with store.resume(session_id) as run:
+        read = _read(run)
+        run.commit()
+    lines = (f"the tool got the directory itself, held open, and read in it: {read}",)
+    return Step("Resume the session in its project directory", read == "the plan for atlas", lines)
+
+
+def _redirected(store: SessionStore, session_id: str, project: Path) -> Step:
+    """Exchange the directory under the hands of a tool that has started."""
+    from sessionstore.errors import ProjectPathError
+
+    title, read = "Resume it again, and put another directory in the project's place meanwhile", ""
+    try:
+        with store.resume(session_id) as run:
+            project.rename(project.with_name("moved"))
+            _make(project, "the plan of somebody else")
+            read = _read(run)
+            run.commit()
+    except ProjectPathError as exc:
+        lines = (f"the tool still read: {read}", f"refused: {exc.verdict}; the session is as it was")
+        return Step(title, (exc.verdict, read) == ("replaced", "the plan for atlas"), lines, exc.code)
+    return Step(title, False, ("the exchange was not noticed: the store did not keep its promise",))
+
+
+def _make(project: Path, plan: str) -> None:
+    project.mkdir(mode=0o755)
+    (project / "PLAN").write_text(plan)
+
+
+def _read(run: Run) -> str:
+    """What a tool finds that opens a file through the directory it was given."""
+    if run.project is None:
+        return ""
+    with open("PLAN", opener=run.project.open) as stream:
+        return stream.read()
 
 
 def _put(file: Path, data: bytes) -> None:

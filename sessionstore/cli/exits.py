@@ -12,6 +12,8 @@ RATE_LIMITED = 6
 CONFLICT = 7
 STORE = 8
 TOO_LARGE = 9
+NOT_STARTED = 126
+NO_COMMAND = 127
 INTERRUPTED = 130
 
 MEANINGS: dict[int, str] = {
@@ -25,6 +27,8 @@ MEANINGS: dict[int, str] = {
     CONFLICT: "somebody else was first, it exists already, or it is running",
     STORE: "the key, the ledger or the store cannot be used",
     TOO_LARGE: "over a limit",
+    NOT_STARTED: "`resume`: the command could not be started",
+    NO_COMMAND: "`resume`: there is no such command",
     INTERRUPTED: "interrupted",
 }
 
@@ -68,6 +72,8 @@ _BY_CODE: dict[str, int] = {
     "session_limit_reached": TOO_LARGE,
     "import_failed": FAILED,
     "run_state": FAILED,
+    "command_not_started": NOT_STARTED,
+    "command_not_found": NO_COMMAND,
     "interrupted": INTERRUPTED,
 }
 

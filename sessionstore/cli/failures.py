@@ -2,8 +2,8 @@
 
 For people, on stderr: `sessionstore: error[code]: what went wrong`, then `hint: …` lines. With `--json`, on stdout, the
 one value `{"error": {"code", "message", "hint", …fields}}`. Codes of our own errors are those of `sessionstore.errors`;
-beside them there are `usage`, `declined`, `interrupted`, `output` and `internal`. A traceback is shown only with
-`--debug`.
+beside them there are `usage`, `declined`, `interrupted`, `output`, `command_not_found`, `command_not_started` and
+`internal`. A traceback is shown only with `--debug`.
 """
 
 from __future__ import annotations
@@ -46,6 +46,22 @@ class Failure(NamedTuple):
 
 class Declined(click.ClickException):
     """The person said no, or nothing was there to be done; nothing was changed."""
+
+
+class NotStarted(Exception):
+    """The command behind `--` could not be started; nothing of it ran.
+
+    Attributes:
+        program: What was to be started.
+        code: `command_not_found` or `command_not_started`.
+        hint: What to do, or "".
+    """
+
+    def __init__(self, program: str, reason: str, *, code: str = "command_not_started", hint: str = "") -> None:
+        super().__init__(f"cannot start {program!r}: {reason}")
+        self.program = program
+        self.code = code
+        self.hint = hint
 
 
 def remember(ctx: click.Context, arguments: list[str]) -> None:
@@ -102,6 +118,8 @@ def describe(exc: BaseException, prog: str) -> Failure:
         return Failure("declined", exc.message)
     if isinstance(exc, click.ClickException):
         return Failure("usage", _plain(exc.format_message()))
+    if isinstance(exc, NotStarted):
+        return Failure(exc.code, str(exc), exc.hint, {"program": exc.program})
     if isinstance(exc, OSError) and exc.filename is None:
         # The library's rooms let no OSError out, so this is click printing a help text.
         exc = output.OutputError(exc)

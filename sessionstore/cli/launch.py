@@ -33,6 +33,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from sessionstore.cli.failures import NotStarted
 from sessionstore.cli.gate import OPEN, READY, SESSION_FD, Endings, become
 
 FD_NAME = "SESSIONSTORE_SESSION_FD"
@@ -52,22 +53,6 @@ _FORWARDED = {
 }
 _BY_KEY = {signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGWINCH}
 _STOPPED_BY_TERMINAL = {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
-
-
-class LaunchError(Exception):
-    """The command could not be started; nothing of it ran.
-
-    Attributes:
-        program: What was to be started.
-        code: `command_not_found` or `command_not_started`.
-        reason: Why, in words.
-    """
-
-    def __init__(self, program: str, reason: str, *, code: str = "command_not_started") -> None:
-        super().__init__(f"cannot start {program!r}: {reason}")
-        self.program = program
-        self.code = code
-        self.reason = reason
 
 
 def run_gated(
@@ -94,7 +79,7 @@ def run_gated(
         The exit status of the command; 128 and the number of the signal that killed it.
 
     Raises:
-        LaunchError: There is no such program, it may not be run, or the system refuses to start one.
+        NotStarted: There is no such program, it may not be run, or the system refuses to start one.
     """
     with contextlib.ExitStack() as held:
         with _refusals(argv[0]):
@@ -126,7 +111,7 @@ def run_gated(
             ready = status.read(1)
             if ready != READY:
                 number = int((ready or b"") + status.read() or b"0")
-                raise LaunchError(argv[0], f"the child cannot wait in the directory: {os.strerror(number)}")
+                raise NotStarted(argv[0], f"the child cannot wait in the directory: {os.strerror(number)}")
             commit()
             waited = {int(number) for number in _FORWARDED if signal.getsignal(number) is not signal.SIG_IGN}
             waited.add(int(signal.SIGCHLD))
@@ -136,7 +121,6 @@ def run_gated(
             ended = _attend(child, waited)
         except BaseException:
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-            gate.close()
             _end(child)
             raise
         told = status.read()
@@ -157,7 +141,6 @@ def _attend(child: int, waited: set[int]) -> int:
         # Before the first signal is waited for: the child may have ended when nothing was blocked.
         while (changed := os.waitpid(child, os.WNOHANG | os.WUNTRACED)) != (0, 0):
             if not os.WIFSTOPPED(changed[1]):
-                _forget(waited)
                 return os.waitstatus_to_exitcode(changed[1])
             if os.WSTOPSIG(changed[1]) in _STOPPED_BY_TERMINAL:
                 os.kill(os.getpid(), signal.SIGSTOP)  # The SIGCONT that ends this is passed on like any other signal.
@@ -178,12 +161,6 @@ def _next_signal(waited: set[int]) -> tuple[int, bool, int]:
     return signal.sigwait(waited), True, 0
 
 
-def _forget(waited: set[int]) -> None:
-    """Take what came for a command that is over, so that it does not hit us instead of the report of its end."""
-    while pending := signal.sigpending() & waited:
-        signal.sigwait(pending)
-
-
 def _end(child: int) -> None:
     """Kill the child, which is not the command yet or cannot be waited for, and take its remains away."""
     with contextlib.suppress(OSError):
@@ -192,12 +169,13 @@ def _end(child: int) -> None:
         os.waitpid(child, 0)
 
 
-def _not_started(program: str, number: int) -> LaunchError:
+def _not_started(program: str, number: int) -> NotStarted:
     if number in (errno.ENOENT, errno.ENOTDIR):
-        return LaunchError(program, "there is no such program", code="command_not_found")
+        hint = "a name without a slash is looked for in the absolute directories of PATH, one with it from the project"
+        return NotStarted(program, "there is no such program", code="command_not_found", hint=hint)
     if number == errno.ENOEXEC:
-        return LaunchError(program, "it is no program; the first line of a script names its interpreter (#!)")
-    return LaunchError(program, os.strerror(number) if number else "the child failed before it could")
+        return NotStarted(program, "it is no program; the first line of a script names its interpreter (#!)")
+    return NotStarted(program, os.strerror(number) if number else "the child failed before it could")
 
 
 def _refuse_threads() -> None:
@@ -215,7 +193,7 @@ def _refusals(program: str) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        raise LaunchError(program, exc.strerror or type(exc).__name__) from exc
+        raise NotStarted(program, exc.strerror or type(exc).__name__) from exc
 
 
 @contextlib.contextmanager

@@ -108,6 +108,11 @@ def value(result: object) -> None:
     write(text + "\n")
 
 
+def encoded(result: object) -> bytes:
+    """The same value for a program that this one starts, on one line."""
+    return json.dumps(result, default=_plain, allow_nan=False).encode("ascii") + b"\n"
+
+
 def pairs(rows: Iterable[tuple[str, str]]) -> None:
     """Labels and their values, one a line, values aligned."""
     kept = list(rows)
@@ -157,7 +162,12 @@ def ask(question: str) -> bool:
 
 def no_colour() -> bool:
     """Whether the person wants plain text, or the terminal can do no more."""
-    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+    return bool(os.environ.get("NO_COLOR")) or is_dumb()
+
+
+def is_dumb() -> bool:
+    """Whether the terminal knows no control sequences."""
+    return os.environ.get("TERM") == "dumb"
 
 
 def _put(stream: TextIO, text: str) -> None:

@@ -117,7 +117,7 @@ def sessions_table(sessions: Sequence[SessionSummary], *, with_project: bool) ->
         row = [session.id[:chars], session.name, local_time(session.updated_at)]
         row += [f"{session.entries:,}", size_text(session.size_bytes)]
         row += [session.state] * running + [", ".join(session.tags)] * tagged
-        row += [_project_text(session)] * with_project
+        row += [project_text(session)] * with_project
         rows.append(row)
     table(columns, rows)
 
@@ -165,7 +165,7 @@ def _shortened(value: Any) -> str:
     return f"{text[:MAX_VALUE_CHARS]}… ({len(text) - MAX_VALUE_CHARS:,} more characters)"
 
 
-def _project_text(session: SessionSummary) -> str:
+def project_text(session: SessionSummary) -> str:
     """The project, with the mark in front: the end of a long path is cut on a terminal."""
     if session.project is None:
         return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from sessionstore.cli.definition import command as command_of
 from sessionstore.cli.invocation import Invocation
 from sessionstore.cli.present import entry_lines, summary_object, summary_pairs
 from sessionstore.cli.resolve import resolve, session_argument
+
+if TYPE_CHECKING:
+    from sessionstore.model import Session
 
 
 @command_of(
@@ -33,27 +36,35 @@ def command(invocation: Invocation, session: str, last: int | None) -> None:
             # Streamed: the end of a very large session in little memory.
             summary = store.summary(session_id)
             entries = tuple(store.entries(session_id, start=-last))
-            _print(invocation, summary_object(summary), summary_pairs(summary), summary.entries - len(entries), entries)
+            first = summary.entries - len(entries)
+            if invocation.json:
+                output.value({"session": summary_object(summary), "first": first, "entries": entries})
+            else:
+                _print_text(summary_pairs(summary), first, entries)
             return
         found = store.load(session_id)
-    known = {name: getattr(found, name) for name in ("origin", "config", "todos", "warnings")}
-    rows = summary_pairs(found) + ([("origin", found.origin)] if found.origin else [])
-    rows += [("todo", f"[{todo.status}] {todo.content}") for todo in found.todos]
-    _print(invocation, {**summary_object(found), **known}, rows, 0, found.entries)
-    for warning in found.warnings:
+    print_session(invocation, found)
+
+
+def session_value(session: Session, **more: Any) -> dict[str, Any]:
+    """A loaded session as programs get it; `more` stands beside it."""
+    known = {name: getattr(session, name) for name in ("origin", "config", "todos", "warnings")}
+    return {"session": {**summary_object(session), **known}, **more, "first": 0, "entries": session.entries}
+
+
+def print_session(invocation: Invocation, session: Session, rows: Sequence[tuple[str, str]] = (), **more: Any) -> None:
+    """A loaded session as result; `rows` for people and `more` for programs are what is known beside it."""
+    if invocation.json:
+        output.value(session_value(session, **more))
+    else:
+        origin = [("origin", session.origin)] if session.origin else []
+        todos = [("todo", f"[{todo.status}] {todo.content}") for todo in session.todos]
+        _print_text([*summary_pairs(session), *origin, *rows, *todos], 0, session.entries)
+    for warning in session.warnings:
         output.note(warning.text, label="warning")
 
 
-def _print(
-    invocation: Invocation,
-    known: dict[str, Any],
-    rows: Sequence[tuple[str, str]],
-    first: int,
-    entries: Sequence[dict[str, Any]],
-) -> None:
-    if invocation.json:
-        output.value({"session": known, "first": first, "entries": entries})
-        return
+def _print_text(rows: Sequence[tuple[str, str]], first: int, entries: Sequence[dict[str, Any]]) -> None:
     output.pairs(rows)
     output.line()
     for number, entry in enumerate(entries, start=first):

@@ -20,7 +20,6 @@ from sessionstore.fs.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, Kerne
 
 _NO_LONGER_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 OPENAT2_UNUSABLE = frozenset({errno.ENOSYS, errno.EPERM, errno.ENAMETOOLONG})
-_NEVER_CANONICAL = frozenset({b"", b".", b".."})
 _NOFOLLOW = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
 _PROC_UNUSABLE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES})
 
@@ -158,13 +157,11 @@ def components(path: bytes) -> list[bytes]:
     Raises:
         InvalidValueError: It is relative, or has an empty, `.` or `..` component, or a NUL byte.
     """
-    if path == b"/":
-        return []
-    first, *parts = path.split(b"/")
     # `link/` would be followed in spite of O_NOFOLLOW, and `..` leads out: neither is ever in a canonical path.
-    if first or not parts or b"\0" in path or not _NEVER_CANONICAL.isdisjoint(parts):
+    ended = path + b"/" if path != b"/" else path
+    if not path.startswith(b"/") or b"//" in ended or b"/./" in ended or b"/../" in ended or b"\0" in path:
         raise InvalidValueError(what="path", reason="not an absolute path in canonical form")
-    return parts
+    return ended[1:].split(b"/")[:-1]
 
 
 def _walk(kernel: Kernel, root: int, parts: list[bytes]) -> int:

@@ -229,13 +229,15 @@ class closing_fd:
 
 
 def _answers(function: Any, name: str, *args: Any) -> bool:
-    try:
-        _call(function, name, *args)
-    except OSError as exc:
-        if exc.errno in _NO_ANSWER:
-            return False
-        raise
-    return True
+    # Not by way of _call: this is asked three times for each resume, and nearly always answered.
+    if function is not None and function(*args) >= 0:
+        return True
+    number = ctypes.get_errno() if function is not None else errno.ENOSYS
+    if number in _NO_ANSWER:
+        return False
+    if number == errno.EINTR:
+        return _answers(function, name, *args)
+    raise OSError(number, os.strerror(number), name)
 
 
 def _call(function: Any, name: str, *args: Any) -> int:

@@ -19,7 +19,8 @@ class LoadWarning(msgspec.Struct, frozen=True):
     """Something a caller should know about a session that is good all the same.
 
     Attributes:
-        code: `uncommitted_tail`, `several_links`, `loose_mode` or `session_limit_near`.
+        code: `uncommitted_tail`, `several_links`, `loose_mode`, `session_limit_near`; of a project directory
+            `alias_moved`, `weak_identity`, `device_changed`, `ancestor_writable`.
         text: The same for people.
     """
 

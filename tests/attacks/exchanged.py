@@ -22,9 +22,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import msgspec
 
+from sessionstore import open_store
+from sessionstore.cli import exits, main
 from sessionstore.cli.launch import run_gated
 from sessionstore.errors import ProjectPathError, SessionStoreError
 from sessionstore.fs.project import ProjectRoot, pin
@@ -41,6 +44,7 @@ Resume = Callable[[Tell], None]
 
 job = json.loads(sys.argv[1])
 record = msgspec.json.decode(base64.b64decode(job["record"]), type=ProjectRecord)
+store = open_store() if job["way"] == "resumed" else None
 shim = ctypes.CDLL(None)
 shim.exchange_arm.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_long] * 4
 shim.exchange_disarm.restype = ctypes.c_long
@@ -59,6 +63,11 @@ def descriptors() -> dict[int, tuple[int, int]]:
             status = os.fstat(fd)
             found[fd] = (status.st_dev, status.st_ino)
     return found
+
+
+def stored() -> bytes:
+    """The session as it lies in the store, if there is one."""
+    return Path(job["file"]).read_bytes() if "file" in job else b""
 
 
 # The tool. It reads a file of the project and starts a program that does, by every way that the pinned directory has.
@@ -98,7 +107,7 @@ def use_text(tell: Tell) -> None:
     start_in(record.path, tell, "cwd text")
 
 
-# The one way that must not lose, by the pinned directory alone and by a whole resume.
+# The ways that must not lose: the pinned directory, alone and with a command; a whole resume, in code and typed.
 
 
 def pinned(tell: Tell) -> None:
@@ -111,6 +120,34 @@ def pinned(tell: Tell) -> None:
 def gated(tell: Tell) -> None:
     with pin(record) as root, told_by_command(tell):
         run_gated(COMMAND, directory_fd=root.dir_fd, session_json=b"{}", session_id="x", commit=root.check)
+
+
+def resumed(tell: Tell) -> None:
+    assert store is not None
+    with store.resume(job["session"]) as run:
+        assert run.project is not None
+        use(run.project, tell)
+        run.commit()
+        look(run.project, tell)
+
+
+def commanded(tell: Tell) -> None:
+    errors = os.memfd_create("errors")
+    try:
+        with told_by_command(tell):
+            child = os.fork()
+            if child == 0:
+                os.dup2(errors, 2)
+                sys.argv = ["sessionstore", "resume", job["session"], "--", *COMMAND]
+                os._exit(main())
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        text = os.pread(errors, 1 << 16, 0).decode()
+    finally:
+        os.close(errors)
+    if code == exits.PROJECT:
+        raise ProjectPathError(verdict=text.partition(" (")[0].split()[-1], path="", detail=text)
+    if code != exits.OK or text:
+        raise OSError(code, text)
 
 
 @contextmanager
@@ -178,11 +215,20 @@ def text_handed_over(tell: Tell) -> None:
 
 WAYS: dict[str, Resume] = {
     way.__name__: way
-    for way in (pinned, gated, realpath_then_text, check_before_and_after, walk_without_identity, text_handed_over)
+    for way in (
+        pinned,
+        gated,
+        resumed,
+        commanded,
+        realpath_then_text,
+        check_before_and_after,
+        walk_without_identity,
+        text_handed_over,
+    )
 }
 
 
-COMMANDS = (gated,)
+COMMANDS = (gated, commanded)
 
 
 def has_children() -> bool:
@@ -202,7 +248,7 @@ def attack(way: Resume) -> dict[str, object]:
     def once(away: int, back: int, attacked: bool = True) -> int:
         told: list[tuple[str, str]] = []
         names = [job[name].encode() for name in ("here", "there", "place")]
-        before = descriptors()
+        before, stored_before = descriptors(), stored()
         shim.exchange_arm(*names, away, back, attacked and job["glimpses"], job["no_openat2"])
         try:
             way(lambda how, text: told.append((how, text)))
@@ -219,20 +265,20 @@ def attack(way: Resume) -> dict[str, object]:
         wins = [how for how, text in told if text == ATTACKER]
         if wins:
             won.append([away, back, seen[away - 1], end, wins])
-        after = descriptors()
+        after, stored_after = descriptors(), stored()
         strange = [text for _, text in told if text not in (GENUINE, ATTACKER)]
         # Whoever goes on has to be told something; a command of which the start was refused, nothing.
         wrong = not told if end == "ok" else bool(told) and way in COMMANDS
-        if calls < 0 or before != after or strange or wrong or has_children():
+        if calls < 0 or before != after or stored_before != stored_after or strange or wrong or has_children():
             odd.append([away, back, end, calls, told, sorted(after.items() ^ before.items())])
         return calls
 
-    once(0, 0, False)  # finds things out that later ones remember
+    way(lambda how, text: None)  # finds things out and opens files that later ones keep
     once(0, 0, False)
     calm, aways = list(seen), 0
     while once(aways + 1, 0) > aways:
         aways += 1
-        for back in itertools.count(aways + 1):
+        for back in itertools.count(aways + 1) if job["pairs"] else ():
             if once(aways, back) < back:
                 break
     return {"seen": calm, "aways": aways, "ended": ended, "won": won, "odd": odd}

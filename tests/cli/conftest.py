@@ -15,7 +15,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -169,6 +169,80 @@ def terminal(home: Path) -> Callable[..., Screen]:
         return Screen(code, seen.decode().replace("\r\n", "\n"))
 
     return run
+
+
+class Conversation:
+    """A child on a terminal of its own, typed to and read from step by step.
+
+    Attributes:
+        child: The process; its stdin and stderr are the terminal, and its stdout, unless that goes elsewhere.
+    """
+
+    def __init__(self, argv: Sequence[str], *, columns: int, lines: int, stdout: int | None, env: Mapping[str, str]):
+        self._leader, self._follower = pty.openpty()
+        self.resize(columns, lines)
+        self._seen = b""
+        self.child = subprocess.Popen(
+            argv,
+            stdin=self._follower,
+            stdout=self._follower if stdout is None else stdout,
+            stderr=self._follower,
+            env={**os.environ, "TERM": "xterm-256color", **env},
+            start_new_session=True,
+            preexec_fn=_take_terminal,
+        )
+
+    def resize(self, columns: int, lines: int) -> None:
+        """Give the terminal another size; whoever has it in the foreground is told by the system."""
+        fcntl.ioctl(self._leader, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def wait_for(self, text: str) -> str:
+        """Read until `text` comes; returns what came before it."""
+        wanted = text.encode()
+        while wanted not in self._seen:
+            ready, _, _ = select.select([self._leader], [], [], 60)
+            assert ready, f"{text!r} did not come, only {self._seen!r}"
+            self._seen += os.read(self._leader, 65536)
+        before, self._seen = self._seen.split(wanted, 1)
+        return before.decode()
+
+    def type(self, keys: str | bytes) -> None:
+        """Type these."""
+        os.write(self._leader, keys.encode() if isinstance(keys, str) else keys)
+
+    def modes(self) -> list[Any]:
+        """How the terminal is set."""
+        return termios.tcgetattr(self._follower)
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the end of the child; its exit code, and what came that was not waited for."""
+        code = self.child.wait(60)
+        while select.select([self._leader], [], [], 0)[0]:
+            self._seen += os.read(self._leader, 65536)
+        return code, self._seen.decode()
+
+    def close(self) -> None:
+        """End the child, if it has not ended, and take the terminal away."""
+        if self.child.poll() is None:
+            self.child.kill()
+        self.child.wait()
+        os.close(self._leader)
+        os.close(self._follower)
+
+
+@pytest.fixture
+def converse() -> Iterator[Callable[..., Conversation]]:
+    """Start a conversation with a program, given by its whole command line."""
+    with contextlib.ExitStack() as ends:
+
+        def start(
+            *argv: str, columns: int = 100, lines: int = 30, stdout: int | None = None, env: Mapping[str, str] = {}
+        ) -> Conversation:
+            made = Conversation(argv, columns=columns, lines=lines, stdout=stdout, env=env)
+            ends.callback(made.close)
+            return made
+
+        yield start
 
 
 @pytest.fixture

@@ -56,6 +56,7 @@ class TestAnswers:
         assert complete("") == list(COMMANDS)
         assert complete("co") == ["config", "completion"]
         assert complete("config", "") == ["show"]
+        assert complete("audit", "") == ["show", "verify"]
 
     def test_options_and_choices_are_completed(self, complete) -> None:
         assert "--passphrase-file" in complete("import", "--p")

@@ -12,7 +12,14 @@ import pytest
 from sessionstore.cli import demo_steps
 from sessionstore.errors import SessionNotFoundError
 
-REFUSALS = ["invalid_signature", "invalid_signature", "rollback", "wrong_session", "resurrected"]
+REFUSALS = [
+    "invalid_signature",
+    "invalid_signature",
+    "rollback",
+    "wrong_session",
+    "project_path_security_violation",
+    "resurrected",
+]
 
 
 @pytest.fixture
@@ -32,7 +39,7 @@ class TestDemo:
         ran = child("demo")
         assert (ran.code, ran.err) == (0, "")
         assert "✗" not in ran.out
-        assert ran.out.endswith("\n12 steps, as promised.\n")
+        assert ran.out.endswith("\n14 steps, as promised.\n")
         assert list(temporary.iterdir()) == []
         assert not home.exists()
         assert not (tmp_path / "home").exists()
@@ -58,7 +65,7 @@ class TestDemo:
         ran = call("demo")
         assert ran.code == 1
         assert "✗  7. Change one byte of a saved message\n      the changed session was loaded" in ran.out
-        assert ran.out.endswith("\n12 steps, 1 NOT as promised.\n")
+        assert ran.out.endswith("\n14 steps, 1 NOT as promised.\n")
         assert call("demo", "--json").value["ok"] is False
 
     def test_another_refusal_than_the_promised_one_is_not_as_promised(

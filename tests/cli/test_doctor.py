@@ -58,6 +58,7 @@ class TestDiagnose:
             "key",
             "store",
             "ledger",
+            "audit log",
             "sessions",
             "session files",
             "project pinning",

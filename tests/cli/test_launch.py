@@ -6,15 +6,13 @@ Everything happens in real processes: a driver calls `run_gated` as `resume` doe
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import json
 import os
-import pty
 import select
 import signal
 import subprocess
 import sys
-import termios
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,10 +27,10 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="look
 SESSION_ID = "0d1e2f30-0000-4000-8000-000000000001"
 
 # argv: the directory, Python to run before, Python that is the check, the command.
-DRIVER = (
-    """
+DRIVER = """
 import os, signal, sys
-from sessionstore.cli.launch import LaunchError, run_gated
+from sessionstore.cli.failures import NotStarted
+from sessionstore.cli.launch import run_gated
 
 def children():
     with open(f"/proc/self/task/{os.getpid()}/children") as file:
@@ -49,26 +47,25 @@ def commit():
     exec(sys.argv[3], globals())
 
 fds = len(os.listdir("/proc/self/fd"))
+for_children = signal.getsignal(signal.SIGCHLD)
 mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
 try:
     code = run_gated(sys.argv[4:], directory_fd=directory_fd, session_json=session_json,
-                     session_id="%s", commit=commit)
+                     session_id="SESSION_ID", commit=commit)
 except Refused:
     code = 90
 except KeyboardInterrupt:
     code = 91
-except LaunchError as error:
+except NotStarted as error:
     print(error.code, "|", error, file=sys.stderr)
     code = 92
 assert len(os.listdir("/proc/self/fd")) == fds, "a descriptor is left"
 assert not children(), "a child is left"
 assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
-assert signal.getsignal(signal.SIGCHLD) != run_gated
+assert signal.getsignal(signal.SIGCHLD) == for_children
 sys.stdout.flush()
 os._exit(code)
-"""
-    % SESSION_ID
-)
+""".replace("SESSION_ID", SESSION_ID)
 
 TELL = "import os, sys, json, signal\n"
 
@@ -333,12 +330,37 @@ class TestTheCheck:
         assert (done.returncode, done.stderr, done.stdout) == (0, "", "an end that is not the child's\n")
         assert list(tmp_path.iterdir()) == []
 
+    def test_a_child_whose_parent_is_gone_already_does_not_go_on(self) -> None:
+        script = """
+            import os
+            from sessionstore.cli.gate import Endings
+            endings = Endings()
+            if os.fork() == 0:
+                if os.fork() == 0:  # its parent is not the one that the endings were made in
+                    try:
+                        endings.follow()
+                    except OSError as exc:
+                        os._exit(exc.errno)
+                    os._exit(0)
+                os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+            os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+        """
+        assert subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False).returncode == errno.ESRCH
+
     def test_a_child_that_was_killed_while_it_waited_is_told_as_such(self, launch: Launch) -> None:
         check = (
             "pid = int(children()[0]); os.kill(pid, signal.SIGKILL); os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)"
         )
         assert launch("sh", "-c", "touch ran", commit=check)[0] == 128 + signal.SIGKILL
         assert not (launch.project / "ran").exists()
+
+    def test_a_child_that_waits_runs_no_handler_of_ours(self, launch: Launch) -> None:
+        before = "signal.signal(signal.SIGUSR1, lambda number, frame: os.mkdir('handled'))"
+        check = (
+            "pid = int(children()[0]); os.kill(pid, signal.SIGUSR1); os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)"
+        )
+        assert launch("touch", "ran", before=before, commit=check)[0] == 128 + signal.SIGUSR1
+        assert [path.name for path in launch.project.iterdir()] == ["whose"]
 
     def test_beside_another_thread_nothing_is_forked(self, launch: Launch) -> None:
         before = "import threading; wait = threading.Event(); threading.Thread(target=wait.wait, daemon=True).start()"
@@ -424,11 +446,18 @@ class TestSignals:
         assert line(driver) == ""
 
     def test_what_the_caller_ignores_for_us_is_ignored(self, launch: Launch) -> None:
-        script = launch.script("print('up', flush=True); signal.sigwait([signal.SIGUSR1]); print('done')")
-        driver = launch.start(
-            *script,
-            before="signal.signal(signal.SIGHUP, signal.SIG_IGN); signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])",
-        )
+        # The command does not ignore it, so that only we can have swallowed it.
+        script = launch.script("""
+            signal.signal(signal.SIGHUP, lambda number, frame: print("sent on", flush=True))
+            print("up", flush=True)
+            signal.sigwait([signal.SIGUSR1])
+            print("done")
+        """)
+        before = """
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        """
+        driver = launch.start(*script, before=before)
         assert line(driver) == "up"
         driver.send_signal(signal.SIGHUP)
         driver.send_signal(signal.SIGUSR1)
@@ -489,74 +518,36 @@ while True:
 """
 
 
-class Terminal:
+@pytest.fixture
+def job(launch: Launch, converse) -> Callable[..., Any]:
     """A driver as the job of a shell, on a terminal of its own."""
 
-    def __init__(self, launch: Launch, *argv: str) -> None:
-        self.leader, follower = pty.openpty()
-        settings = termios.tcgetattr(follower)
-        settings[3] &= ~termios.ECHO
-        termios.tcsetattr(follower, termios.TCSANOW, settings)
+    def start(*argv: str) -> Any:
         driver = [sys.executable, "-c", DRIVER, str(launch.project), "", "pass", *argv]
-        self.shell = subprocess.Popen(
-            [sys.executable, "-c", SHELL, *driver],
-            stdin=follower,
-            stdout=follower,
-            stderr=follower,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0) and None,
-        )
-        os.close(follower)
-        self._seen = ""
+        return converse(sys.executable, "-c", SHELL, *driver)
 
-    def wait_for(self, text: str) -> str:
-        """What came until `text` did."""
-        while text not in self._seen:
-            ready, _, _ = select.select([self.leader], [], [], 60)
-            assert ready, f"only this came: {self._seen!r}"
-            self._seen += os.read(self.leader, 4096).decode()
-        before, self._seen = self._seen.split(text, 1)
-        return before
-
-    def type(self, keys: bytes) -> None:
-        os.write(self.leader, keys)
-
-
-@pytest.fixture
-def terminal_of(launch: Launch) -> Iterator[Callable[..., Terminal]]:
-    made: list[Terminal] = []
-
-    def start(*argv: str) -> Terminal:
-        made.append(Terminal(launch, *argv))
-        return made[-1]
-
-    yield start
-    for terminal in made:
-        terminal.shell.kill()
-        terminal.shell.wait()
-        os.close(terminal.leader)
+    return start
 
 
 class TestKeysOfTheTerminal:
     @pytest.mark.parametrize(("key", "name"), [(b"\x03", "SIGINT"), (b"\x1c", "SIGQUIT")])
-    def test_they_reach_the_command_once(self, launch: Launch, terminal_of, key: bytes, name: str) -> None:
-        terminal = terminal_of(*launch.script(REPORTS))
+    def test_they_reach_the_command_once(self, launch: Launch, job, key: bytes, name: str) -> None:
+        terminal = job(*launch.script(REPORTS))
         terminal.wait_for("up")
         terminal.type(key)
         terminal.wait_for(name)
-        terminal.type(b"\x1a")  # what is sent on twice would be there when this is answered
-        assert terminal.wait_for("stopped").strip() == ""
-        terminal.type(b"\n")
-        terminal.wait_for("SIGCONT")
+        # Signals are taken in the order of their numbers: what was sent on a second time would come before this one.
+        os.kill(child_of(terminal.child), signal.SIGUSR1)
+        assert name not in terminal.wait_for("SIGUSR1")
 
-    def test_ctrl_c_that_kills_the_command_is_the_end_of_both(self, launch: Launch, terminal_of) -> None:
-        terminal = terminal_of("sh", "-c", "echo up; cat")
+    def test_ctrl_c_that_kills_the_command_is_the_end_of_both(self, launch: Launch, job) -> None:
+        terminal = job("sh", "-c", "echo up; cat")
         terminal.wait_for("up")
         terminal.type(b"\x03")
         terminal.wait_for("ended 130")
 
-    def test_ctrl_z_stops_both_and_fg_continues_both(self, launch: Launch, terminal_of) -> None:
-        terminal = terminal_of("sh", "-c", "echo up; read x; echo got $x; exit 4")
+    def test_ctrl_z_stops_both_and_fg_continues_both(self, launch: Launch, job) -> None:
+        terminal = job("sh", "-c", "echo up; read x; echo got $x; exit 4")
         terminal.wait_for("up")
         terminal.type(b"\x1a")
         terminal.wait_for("stopped")

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+
+from sessionstore import open_store
+from sessionstore.storage import Holder
+
+STARTED = "2026-01-31T12:00:00.000000Z"
 
 
 @pytest.fixture
@@ -71,7 +77,7 @@ class TestDelete:
         assert call("show", three[0]).code == 3
 
     def test_programs_get_the_ids(self, call, three: list[str]) -> None:
-        assert call("delete", three[0], "--dry-run", "--json").value == {"would_delete": three[:1]}
+        assert call("delete", three[0], "--dry-run", "--json").value == {"would_delete": three[:1], "failed": {}}
         ran = call("delete", three[0], "--confirm", "--json")
         assert ran.value == {"deleted": three[:1], "failed": {}}
 
@@ -103,6 +109,20 @@ class TestDelete:
         assert list(ran.value["failed"]) == [three[1]]
         assert ran.code == {"store_unavailable": 8, "unsafe_file": 4}[ran.value["failed"][three[1]]["code"]]
         assert listed(call) == []
+
+    def test_one_that_is_running_is_not_deleted_and_the_dry_run_says_so(
+        self, call, three: list[str], home: Path
+    ) -> None:
+        with open_store(home, environ={}) as store, store._ground.backend.run(three[1], Holder(4711, STARTED)):
+            for options in (["--dry-run"], ["--confirm"]):
+                ran = call("delete", three[1], "--json", *options)
+                assert (ran.code, ran.value["error"]["code"]) == (7, "already_running")
+            planned = call("delete", *three, "--dry-run", "--json")
+            assert (planned.code, planned.value["would_delete"]) == (7, [three[0], three[2]])
+            ran = call("delete", "--all", "--confirm", "--json")
+            assert (ran.code, ran.value["deleted"], list(ran.value["failed"])) == (7, [three[0], three[2]], [three[1]])
+            assert ran.value["failed"][three[1]]["pid"] == 4711
+        assert call("delete", three[1], "--confirm").code == 0
 
     def test_all_of_an_empty_store_is_nothing(self, call) -> None:
         assert call("delete", "--all").code == 0
@@ -147,3 +167,10 @@ class TestCleanup:
         value = call("cleanup", "--keep-last", "0", "--confirm", "--json").value
         assert {line["id"] for line in value["removed"]} <= set(three[1:])
         assert file.exists()
+
+    def test_running_sessions_are_kept_and_shown(self, call, three: list[str], home: Path) -> None:
+        with open_store(home, environ={}) as store, store._ground.backend.run(three[2], Holder(4711, STARTED)):
+            ran = call("cleanup", "--keep-last", "1", "--confirm")
+            assert re.search(r"^KEPT +CODE +WHAT\n" + three[2] + " +already_running +session .*\n", ran.out, re.M)
+            assert (ran.code, ran.err) == (0, "1 session removed\n")
+        assert listed(call) == [three[0], three[2]]

@@ -12,7 +12,7 @@ A scenario is a text file:
 In expected lines `{NAME:kind}` stands for a text of a kind and remembers it, `{:kind}` does not; `{NAME}` is what was
 remembered, also in commands and input. Kinds: id, time (UTC in full), minute (local), size, any.
 `@ write FILE` followed by `<` lines makes a file where the commands run; `@ tamper ID OLD NEW` changes the file of a
-session.
+session, `@ tamper-audit OLD NEW` the first file of the audit log.
 """
 
 from __future__ import annotations
@@ -72,10 +72,12 @@ class Scenario:
         if words[0] == "write":
             Path(words[1]).write_text(data, encoding="utf-8")
             return
-        assert words[0] == "tamper"
-        file = self._home / "data/sessions" / f"{words[1]}.jsonl"
+        assert words[0] in ("tamper", "tamper-audit")
+        file = self._home / "state/audit/000001.jsonl"
+        if words[0] == "tamper":
+            file = self._home / "data/sessions" / f"{words.pop(1)}.jsonl"
         before = file.read_bytes()
-        after = before.replace(words[2].encode(), words[3].encode())
+        after = before.replace(words[1].encode(), words[2].encode())
         assert after != before
         file.write_bytes(after)
 

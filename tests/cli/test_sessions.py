@@ -13,6 +13,9 @@ from uuid import UUID
 
 import pytest
 
+from sessionstore import open_store
+from sessionstore.storage import Holder
+
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -297,6 +300,54 @@ class TestList:
         assert "\x1b" not in ran.out
         codes = {line["name"]: line["code"] for line in call("list", "--json").value["unreadable"]}
         assert codes[session_id] == "missing"
+
+    def test_what_is_running_is_marked_and_can_be_listed_alone(self, call, home: Path) -> None:
+        ids = [call("new", "--name", name).out.strip() for name in ("one", "two")]
+        assert "STATE" not in call("list").out
+        with open_store(home, environ={}) as store, store._ground.backend.run(ids[0], Holder()):
+            head, first, second = call("list").out.splitlines()
+            at = head.index("STATE")
+            assert (first[at:].split()[0], second[at:].split()[0]) == ("saved", "running")
+            assert [line["state"] for line in call("list", "--json").value["sessions"]] == ["saved", "running"]
+            assert [line["id"] for line in call("list", "--running", "--json").value["sessions"]] == ids[:1]
+            assert re.search(r"^state +running$", call("show", ids[0], "--last", "1").out, re.M)
+        assert call("list", "--running").err == "no session fits\n"
+        assert "running" not in call("show", ids[0], "--last", "1").out
+
+    def test_a_project_that_is_gone_or_replaced_is_marked(self, call, tmp_path: Path) -> None:
+        top = tmp_path.resolve()
+        for name in ("here", "gone", "other"):
+            (top / name).mkdir()
+            call("new", "--project", str(top / name))
+        call("new")
+        (top / "gone").rmdir()
+        (top / "other").rename(top / "aside")
+        (top / "other").mkdir()
+        out = call("list").out
+        at = out.index("PROJECT")
+        assert [line[at:] for line in out.splitlines()[1:]] == [
+            "",
+            f"replaced: {top / 'other'}",
+            f"gone: {top / 'gone'}",
+            f"{top / 'here'}",
+        ]
+        value = call("list", "--json").value["sessions"]
+        assert [line["project_state"] for line in value] == ["unknown", "replaced", "gone", "here"]
+        assert "project_state" not in call("stats", value[0]["id"], "--json").value
+
+    def test_the_list_of_a_project_that_was_renamed_shows_the_mark_too(self, call, tmp_path: Path) -> None:
+        (tmp_path / "old").mkdir()
+        call("new", "--project", str(tmp_path / "old"))
+        assert "PROJECT" not in call("list", "--project", str(tmp_path / "old")).out
+        (tmp_path / "old").rename(tmp_path / "new")
+        assert f"gone: {tmp_path.resolve() / 'old'}" in call("list", "--project", str(tmp_path / "new")).out
+
+    def test_on_a_narrow_terminal_the_mark_is_not_cut_away(self, call, terminal, tmp_path: Path) -> None:
+        deep = tmp_path.joinpath("d" * 100, "e" * 100)
+        deep.mkdir(parents=True)
+        call("new", "--project", str(deep))
+        deep.rmdir()
+        assert "gone: /" in terminal("list", columns=80).text
 
 
 class TestShow:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from sessionstore.errors import StoreUnavailableError
-from sessionstore.fs.mount import FileSystemKind, _typed_as, file_system_kind, kind_named, kind_of_magic, kind_of_mount
+from sessionstore.fs import Directory
+from sessionstore.fs.mount import (
+    FileSystemKind,
+    _typed_as,
+    file_system_kind,
+    kind_named,
+    kind_of_magic,
+    kind_of_mount,
+    why_unwritable,
+)
 
 TABLE = (
     b"22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
@@ -81,3 +92,23 @@ class TestThisMachine:
         os.close(fd)
         with pytest.raises(StoreUnavailableError, match="file system: it is closed"):
             file_system_kind(fd)
+
+
+class TestWhyUnwritable:
+    def test_nothing_is_known_against_an_ordinary_directory(self, directory: Directory) -> None:
+        assert why_unwritable(directory.fd) is None
+
+    def test_a_directory_without_permission(self, directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "access", lambda *args, **settings: False)
+        assert why_unwritable(directory.fd) == "permission denied, or the file system is read-only"
+
+    def test_a_full_disk(self, directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "fstatvfs", lambda fd: SimpleNamespace(f_bavail=0))
+        assert why_unwritable(directory.fd) == "the disk is full"
+
+    def test_a_file_system_that_does_not_answer(self, directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(fd: int) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr(os, "fstatvfs", refuse)
+        assert why_unwritable(directory.fd) == "input/output error"

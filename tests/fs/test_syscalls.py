@@ -194,6 +194,19 @@ class TestHandle:
         with closing_fd(opened(tmp_path)) as fd:
             assert Kernel(Libc(name_to_handle_at=number)).handle(fd) is None
 
+    def test_an_interrupted_call_is_made_again(self, tmp_path: Path) -> None:
+        answers = [errno.EINTR, errno.EINTR]
+
+        def name_to_handle_at(fd: Any, name: Any, buffer: Any, *rest: Any) -> int:
+            if answers:
+                ctypes.set_errno(answers.pop())
+                return -1
+            struct.pack_into("=Ii1s", buffer, 0, 1, 5, b"x")
+            return 0
+
+        with closing_fd(opened(tmp_path)) as fd:
+            assert Kernel(Libc(name_to_handle_at=name_to_handle_at)).handle(fd) == (5, b"x")
+
     def test_a_failing_file_system_is_an_error_and_not_a_missing_handle(self, tmp_path: Path) -> None:
         with closing_fd(opened(tmp_path)) as fd, pytest.raises(OSError) as caught:
             Kernel(Libc(name_to_handle_at=errno.EIO)).handle(fd)

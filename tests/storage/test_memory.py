@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from sessionstore.errors import StoreUnavailableError
+from sessionstore.errors import AlreadyRunningError, StoreUnavailableError
 from sessionstore.storage import Holder, MemoryBackend, memory
 
 FORK = """
@@ -74,6 +75,31 @@ class TestMemory:
     def test_a_forked_child_has_its_own_copy_and_waits_for_nobody(self) -> None:
         done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=60)
         assert (done.stdout, done.stderr) == ("7 b'old'\n", "")
+
+    def test_of_two_that_wait_for_it_one_runs_as_soon_as_it_may(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(memory, "PATIENCE_S", 3600)
+        backend = MemoryBackend()
+        outcome: list[str] = []
+        lost = threading.Event()
+
+        def run() -> None:
+            try:
+                with backend.run("a", Holder()):
+                    outcome.append("won")
+                    lost.wait(60)
+            except AlreadyRunningError:
+                outcome.append("lost")
+                lost.set()
+
+        threads = [threading.Thread(target=run, daemon=True) for _ in range(2)]
+        with backend.at_rest("a"):
+            for thread in threads:
+                thread.start()
+            while len(backend._changed._waiters) < 2:  # type: ignore[attr-defined]
+                pass
+        for thread in threads:
+            thread.join(60)
+        assert outcome == ["won", "lost"]
 
     def test_what_is_kept_can_be_looked_at(self) -> None:
         backend = MemoryBackend()

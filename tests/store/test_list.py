@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import os
+import sys
 from datetime import timedelta
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from freezegun import freeze_time
@@ -184,6 +186,75 @@ class TestByProject:
         assert store.inside(deep) == str(tmp_path / "project" / "part")
         assert store.inside(tmp_path / "project") == str(tmp_path / "project")
         assert store.inside(tmp_path) is None
+
+
+class TestProjectState:
+    def test_nobody_looks_unless_asked(self, store: SessionStore, tmp_path: Path) -> None:
+        store.create(project=tmp_path)
+        opened: list[str] = []
+
+        def hook(frame: FrameType, event: str, arg: object) -> None:
+            if event == "call":
+                opened.append(frame.f_code.co_name)
+
+        sys.setprofile(hook)
+        try:
+            lines = store.list().sessions
+        finally:
+            sys.setprofile(None)
+        assert lines[0].project_state == "unchecked"
+        assert "open_nofollow" not in opened and len(opened) > 5
+
+    def test_what_stands_under_the_names_now(self, store: SessionStore, tmp_path: Path) -> None:
+        for name in ("here", "gone", "replaced", "linked"):
+            (tmp_path / name).mkdir()
+            store.create(name=name, project=tmp_path / name)
+        (tmp_path / "gone").rmdir()
+        (tmp_path / "replaced").rename(tmp_path / "aside")
+        (tmp_path / "replaced").mkdir()
+        (tmp_path / "linked").rename(tmp_path / "behind")
+        (tmp_path / "linked").symlink_to("behind")
+        for path in (b"/gone/elsewhere", os.fsencode(tmp_path)):
+            store.create(name="stated", project=ProjectRecord(path=path, given_path=path))
+        store.create(name="none")
+        found = [(line.name, line.project_state) for line in store.list(check_projects=True).sessions]
+        assert found == [
+            ("none", "unknown"),
+            ("stated", "unknown"),
+            ("stated", "unknown"),
+            ("linked", "replaced"),
+            ("replaced", "replaced"),
+            ("gone", "gone"),
+            ("here", "here"),
+        ]
+
+    def test_a_path_too_long_for_the_seal_is_unknown(self, store: SessionStore, tmp_path: Path) -> None:
+        deep = tmp_path.joinpath(*["d" * 200] * 5)
+        deep.mkdir(parents=True)
+        store.create(project=deep)
+        assert store.list(check_projects=True).sessions[0].project_state == "unknown"
+
+    def test_each_project_is_looked_at_once_and_only_those_of_the_page(
+        self, store: SessionStore, tmp_path: Path
+    ) -> None:
+        for name in ("old", "new"):
+            (tmp_path / name).mkdir()
+            for _ in range(3):
+                store.create(project=tmp_path / name)
+        looks: list[str] = []
+
+        def hook(frame: FrameType, event: str, arg: object) -> None:
+            if event == "call" and frame.f_code.co_name == "open_nofollow":
+                looks.append(os.fsdecode(frame.f_locals["path"]))
+
+        sys.setprofile(hook)
+        try:
+            states = {line.project_state for line in store.list(check_projects=True).sessions}
+            store.list(check_projects=True, limit=2)
+        finally:
+            sys.setprofile(None)
+        assert states == {"here"}
+        assert [Path(look).name for look in looks] == ["new", "old", "new"]
 
 
 class TestStats:

@@ -171,7 +171,7 @@ store.append(id, [{"by": "before"}])
 pid = os.fork()
 for n in range(5):
     store.append(id, [{"by": "parent" if pid else "child", "n": n}])
-assert [result.code for result in store.verify()] == ["ok"]
+assert {result.code for result in store.verify()} == {"ok"}  # maybe two: the child may be faster
 if not pid:
     mine = store.create(name="of the child").id
     store.close()

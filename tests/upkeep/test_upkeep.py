@@ -14,6 +14,7 @@ from freezegun import freeze_time
 
 from sessionstore import Config, SessionStore, errors, open_store
 from sessionstore.model import VerifyResult
+from sessionstore.storage import Holder
 
 NOBODY = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
 Stored = Callable[[SessionStore, str], bytes]
@@ -183,6 +184,32 @@ class TestCleanup:
             assert [line.id for line in report.removed] == [good]
             assert [(line.name, line.code) for line in report.skipped] == [(bad, "invalid_signature")]
             assert (home / "data" / "sessions" / f"{bad}.jsonl").exists()
+
+    def test_what_is_running_is_left_alone_and_told_also_in_a_dry_run(self, store: SessionStore) -> None:
+        running, other = store.create().id, store.create().id
+        with store._ground.backend.run(running, Holder(4711, "2026-01-31T12:00:00.000000Z")):
+            for dry_run in (True, False):
+                report = store.cleanup(keep_last=0, dry_run=dry_run)
+                assert [line.id for line in report.removed] == [other]
+                assert [(line.name, line.code) for line in report.skipped] == [(running, "already_running")]
+        assert [line.id for line in store.cleanup(keep_last=0).removed] == [running]
+
+    def test_what_began_to_run_since_the_list_was_made_is_left_alone_too(
+        self, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        id = store.create().id
+        run = store._ground.backend.run(id, Holder())
+        check = store._reader.check
+
+        def check_and_run(session_id: str) -> object:
+            run.__enter__()
+            return check(session_id)
+
+        monkeypatch.setattr(store._reader, "check", check_and_run)
+        report = store.cleanup(keep_last=0)
+        assert (report.removed, [line.code for line in report.skipped]) == ((), ["already_running"])
+        run.__exit__(None, None, None)
+        assert store.load(id).rev == 1
 
     def test_what_was_saved_since_it_was_checked_stays(self, store: SessionStore) -> None:
         id = store.create().id

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from sessionstore.errors import InvalidValueError, ProjectPathError
 from sessionstore.fs import resolve
 from sessionstore.fs.project.capabilities import capability, check_supported, lasting_handle, opened
-from sessionstore.fs.project.judging import TRUST_WORDS, accepted_owners, judge_access
+from sessionstore.fs.project.judging import TRUST_WORDS, accepted_now, judge_access
 from sessionstore.fs.syscalls import KERNEL, Kernel
 from sessionstore.fs.verdicts import SHORT_OF_RESOURCES, AnyPath, path_bytes, refusals, refused
 from sessionstore.model.records import ProjectRecord
@@ -83,7 +83,7 @@ def capture(
             trust=words,
             capability=capability(kernel),
         )
-    judge_access(record, status.st_uid, status.st_mode, accepted_owners(os.geteuid(), os.environ))
+    judge_access(record, status.st_uid, status.st_mode, accepted_now())
     return record
 
 

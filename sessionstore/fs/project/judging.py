@@ -35,6 +35,7 @@ _GROUP_WRITES, _OTHERS_WRITE, _STICKY = 0o0020, 0o0002, 0o1000
 _SHARED_WRITE = _GROUP_WRITES | _OTHERS_WRITE
 # `..` so many times is still shorter than the longest path that the kernel takes.
 _LEVELS_AT_ONCE = 1000
+_UP = tuple(b"../" * level for level in range(33))
 
 WEAK_IDENTITY = LoadWarning(
     "weak_identity",
@@ -62,14 +63,25 @@ class Judgement(NamedTuple):
     warnings: tuple[LoadWarning, ...]
 
 
-def judge(kernel: Kernel, fd: int, record: ProjectRecord, *, strict: bool) -> Judgement:
+def judge(
+    kernel: Kernel,
+    fd: int,
+    record: ProjectRecord,
+    owners: frozenset[int],
+    *,
+    strict: bool,
+    held: Identity | None = None,
+) -> Judgement:
     """Accept the open directory `fd` as the recorded one, or refuse it.
 
     Args:
         kernel: The system to ask.
         fd: The open directory.
         record: With identity.
+        owners: See `accepted_owners`.
         strict: Refuse directories above it that others may change.
+        held: What this very descriptor was recognised by before. Inode, device, mount and handle of an open directory
+            stay as they are; whether it is still linked, its owner and its mode are asked again.
 
     Raises:
         ProjectPathError: `missing`, `replaced`, `owner_changed`, `foreign_owner`, `permissions_widened`,
@@ -79,9 +91,11 @@ def judge(kernel: Kernel, fd: int, record: ProjectRecord, *, strict: bool) -> Ju
     status = os.fstat(fd)
     if status.st_nlink == 0:
         raise refused(record.path, "missing", "the directory was deleted and is only held open")
-    handle, mount_id = kernel.handle_on_mount(fd)
-    identity = Identity(status.st_ino, status.st_dev, mount_id, handle)
-    warnings = _recognise(kernel, fd, identity, record)
+    warnings: tuple[LoadWarning, ...] = ()
+    if held is None:
+        handle, mount_id = kernel.handle_on_mount(fd)
+        held = Identity(status.st_ino, status.st_dev, mount_id, handle)
+        warnings = _recognise(kernel, fd, held, record)
     uid, mode = status.st_uid, status.st_mode
     if uid != record.owner_uid:
         raise refused(record.path, "owner_changed", f"it belonged to user {record.owner_uid} and now to user {uid}")
@@ -91,12 +105,11 @@ def judge(kernel: Kernel, fd: int, record: ProjectRecord, *, strict: bool) -> Ju
         )
         hint = "chmod it back, or rebind the session to accept its new mode"
         raise refused(record.path, "permissions_widened", f"mode {mode & 0o7777:04o}: {who} may write now", hint)
-    owners = accepted_owners(os.geteuid(), os.environ)
     judge_access(record, uid, mode, owners)
     if strict and (found := loose_ancestor(kernel, fd, record, owners, strict=True)):
         hint = "close that directory to others, or do not ask for the strict policy"
         raise refused(record.path, "unsafe_ancestor", found, hint)
-    return Judgement(identity, warnings)
+    return Judgement(held, warnings)
 
 
 def judge_access(record: ProjectRecord, uid: int, mode: int, owners: frozenset[int]) -> None:
@@ -119,6 +132,11 @@ def judge_access(record: ProjectRecord, uid: int, mode: int, owners: frozenset[i
         raise refused(record.path, WORLD_WRITABLE, f"mode {mode & 0o7777:04o}: every user may write to it", hint)
     if record.allowed_roots and not _is_allowed(record):
         raise refused(record.path, "outside_allowed_roots", "it lies in none of the directories that were allowed")
+
+
+def accepted_now() -> frozenset[int]:
+    """`accepted_owners` of this process."""
+    return accepted_owners(os.geteuid(), os.environ)
 
 
 def accepted_owners(euid: int, environ: Mapping[str, str]) -> frozenset[int]:
@@ -187,7 +205,7 @@ def _replaced(record: ProjectRecord, how: str) -> ProjectPathError:
 def _first_loose(kernel: Kernel, fd: int, levels: int, known: frozenset[int | None], strict: bool) -> tuple[int, str]:
     for level in range(1, min(levels, _LEVELS_AT_ONCE) + 1):
         try:
-            status = os.stat(b"../" * level, dir_fd=fd)
+            status = os.stat(_UP[level] if level < len(_UP) else b"../" * level, dir_fd=fd)
         except OSError as exc:
             return level, f"it could not be looked at ({errno.errorcode.get(exc.errno or 0, exc.errno)})"
         uid, mode = status.st_uid, status.st_mode

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 
 from sessionstore.fs.project.capabilities import check_supported
-from sessionstore.fs.project.judging import accepted_owners, judge, loose_ancestor
+from sessionstore.fs.project.judging import accepted_now, judge, loose_ancestor
 from sessionstore.fs.project.root import ProjectRoot, open_recorded
 from sessionstore.fs.syscalls import KERNEL, Kernel
 from sessionstore.fs.verdicts import refusal, refused
@@ -63,9 +63,10 @@ def pin(record: ProjectRecord, *, strict: bool = False, kernel: Kernel = KERNEL)
         raise refused(record.path, "no_identity", detail, "look at the directory, then rebind the session to it")
     fd = open_recorded(kernel, record)
     try:
-        judged = judge(kernel, fd, record, strict=strict)
-        warnings = judged.warnings + _surroundings(kernel, fd, record, strict)
-        return ProjectRoot(kernel, fd, record, strict=strict, warnings=warnings)
+        owners = accepted_now()
+        judged = judge(kernel, fd, record, owners, strict=strict)
+        warnings = judged.warnings + _surroundings(kernel, fd, record, owners, strict)
+        return ProjectRoot(kernel, fd, record, judged.identity, strict=strict, warnings=warnings)
     except OSError as exc:
         os.close(fd)
         raise refusal(record.path, exc) from exc
@@ -74,13 +75,13 @@ def pin(record: ProjectRecord, *, strict: bool = False, kernel: Kernel = KERNEL)
         raise
 
 
-def _surroundings(kernel: Kernel, fd: int, record: ProjectRecord, strict: bool) -> tuple[LoadWarning, ...]:
+def _surroundings(
+    kernel: Kernel, fd: int, record: ProjectRecord, owners: frozenset[int], strict: bool
+) -> tuple[LoadWarning, ...]:
     warnings: tuple[LoadWarning, ...] = ()
-    if not strict:
-        owners = accepted_owners(os.geteuid(), os.environ)
-        if found := loose_ancestor(kernel, fd, record, owners, strict=False):
-            text = f"somebody else can put another directory in the place of one above the project: {found}"
-            warnings += (LoadWarning("ancestor_writable", text),)
+    if not strict and (found := loose_ancestor(kernel, fd, record, owners, strict=False)):
+        text = f"somebody else can put another directory in the place of one above the project: {found}"
+        warnings += (LoadWarning("ancestor_writable", text),)
     if _alias_moved(fd, record):
         shown = record.given_path.decode("utf-8", "backslashreplace")
         text = f"the name that was given when the session was saved no longer leads to its project: {shown}"

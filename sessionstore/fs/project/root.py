@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sessionstore.errors import InvalidValueError, ProjectPathError
 from sessionstore.fs import resolve
 from sessionstore.fs.project.beneath import open_beneath
-from sessionstore.fs.project.judging import judge
+from sessionstore.fs.project.judging import Identity, accepted_now, judge
 from sessionstore.fs.syscalls import Kernel
 from sessionstore.fs.verdicts import AnyPath, path_bytes, refusal, refused
 from sessionstore.model.records import ProjectRecord
@@ -50,13 +50,21 @@ class ProjectRoot:
         warnings: What a person should know about it; see `pin`.
     """
 
-    __slots__ = ("_fd", "_kernel", "_strict", "record", "warnings")
+    __slots__ = ("_fd", "_identity", "_kernel", "_strict", "record", "warnings")
 
     def __init__(
-        self, kernel: Kernel, fd: int, record: ProjectRecord, *, strict: bool, warnings: tuple[LoadWarning, ...]
+        self,
+        kernel: Kernel,
+        fd: int,
+        record: ProjectRecord,
+        identity: Identity,
+        *,
+        strict: bool,
+        warnings: tuple[LoadWarning, ...],
     ) -> None:
         self._kernel = kernel
         self._fd = fd
+        self._identity = identity
         self._strict = strict
         self.record = record
         self.warnings = warnings
@@ -171,8 +179,9 @@ class ProjectRoot:
         held_fd, record = self.dir_fd, self.record
         named_fd = open_recorded(self._kernel, record)
         try:
-            named = judge(self._kernel, named_fd, record, strict=self._strict).identity
-            held = judge(self._kernel, held_fd, record, strict=False).identity
+            owners = accepted_now()
+            named = judge(self._kernel, named_fd, record, owners, strict=self._strict).identity
+            held = judge(self._kernel, held_fd, record, owners, strict=False, held=self._identity).identity
         except OSError as exc:
             raise refusal(record.path, exc) from exc
         finally:

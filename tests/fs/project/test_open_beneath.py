@@ -165,6 +165,14 @@ class TestLinks:
             (place / "link").symlink_to(os.path.dirname(target))
             assert verdict(root, "link/secret") in ("outside_allowed_roots", "symlink")
 
+    @needs_openat2
+    def test_a_magic_one_is_a_link_that_is_never_followed_wherever_it_leads(self) -> None:
+        if not os.path.exists("/proc/self/root"):
+            pytest.skip("there is no /proc")
+        with pin(capture("/")) as everything:
+            assert verdict(everything, "proc/self/root") == "symlink"
+            assert verdict(everything, "proc/self/cwd/x") == "symlink"
+
     def test_a_file_is_not_made_through_one(self, root: ProjectRoot, place: Path, tmp_path: Path) -> None:
         (place / "link").symlink_to("../made")
         assert verdict(root, "link", os.O_CREAT | os.O_WRONLY) in ("outside_allowed_roots", "symlink")
@@ -216,11 +224,17 @@ class TestBetweenCalls:
     @needs_openat2
     def test_a_sandbox_entered_since_makes_it_walk(self, place: Path) -> None:
         class Sandboxed(Kernel):
+            entered = False
+
             def openat2(self, *arguments: Any) -> int:
-                raise OSError(errno.EPERM, "text")
+                if self.entered:
+                    raise OSError(errno.EPERM, "text")
+                return super().openat2(*arguments)
 
         (place / "link").symlink_to("a")
-        with pin(capture(place), kernel=Sandboxed()) as root:
+        kernel = Sandboxed()
+        with pin(capture(place), kernel=kernel) as root:
+            kernel.entered = True
             assert read(root, "a/file") == "mine"
             assert verdict(root, "link/file") == "symlink"
 
