@@ -12,7 +12,7 @@ from sessionstore.model import KeyInfo, KeyNeeds, RotationReport
 class StoreKeys(StoreEdits):
     """What is done with keys. Its users have a `SessionStore`, which says what holds for all methods."""
 
-    def keys(self) -> tuple[KeyInfo, ...]:
+    def list_keys(self) -> tuple[KeyInfo, ...]:
         """Every key of this installation, oldest first, with what can be verified with it only. Never a key itself."""
         return rotation.listed(self._ground)
 

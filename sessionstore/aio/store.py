@@ -149,7 +149,7 @@ class AsyncSessionStore:
     rebind = _awaited(SessionStore.rebind)
     bound_below = _streamed(SessionStore.bound_below)
 
-    keys = _awaited(SessionStore.keys)
+    list_keys = _awaited(SessionStore.list_keys)
     rotate_keys = _awaited(SessionStore.rotate_keys)
     retire_key = _awaited(SessionStore.retire_key)
 

@@ -58,17 +58,16 @@ class Heads:
         self._seal = RowSeal(keyring, "head", b"sessionstore/head/2", store_id, Head, database.path)
         # Rows that were verified, to the byte: the same bytes need no second check. Replaced whole, so never half made.
         self._verified: dict[str, tuple[tuple[Any, ...], Head]] = {}
+        self._verified_in = b""
 
     def find(self, session_id: str) -> Head | None:
         """The head of a session, None if it was never begun here."""
         rows = self._database.read(_ONE, (self._store_id, session_id))
         if not rows:
             return None
-        (generation, *columns), known = rows[0], self._verified.get(session_id)
-        if generation != self._generations.known:
-            self._generations.settle()
-            self._verified, known = {}, None
-        row = tuple(columns)
+        if rows[0][0] != self._verified_in:
+            self._new_generation(rows[0][0])
+        row, known = rows[0][1:], self._verified.get(session_id)
         if known is not None and known[0] == row:
             return known[1]
         head = self._open(row)
@@ -157,6 +156,12 @@ class Heads:
             raise self._disagree()
         return head
 
+    def _new_generation(self, payload: object) -> None:
+        """Keys were changed: what was verified with those before may count no more."""
+        if payload != self._generations.known:
+            self._generations.settle()
+        self._verified_in, self._verified = self._generations.known, {}
+
     def _remember(self, session_id: str, row: tuple[Any, ...], head: Head) -> None:
         if len(self._verified) >= _MOST_VERIFIED:
             self._verified = {}
@@ -165,7 +170,7 @@ class Heads:
     def _statement(self, new: Head, old: Head) -> tuple[str, tuple[Any, ...]]:
         # First: whoever changes keys changes this last, so the two never pass together with the old key's tag.
         generation = self._generations.known
-        if new.tag != old.tag and (signer := new.tag[4:20]) != self._keyring.primary.id:
+        if new.tag not in ("", old.tag) and (signer := new.tag[4:20]) != self._keyring.primary.id:
             known = self._keyring.find(signer)
             raise KeyDisabledError(key_id=signer, status="unknown" if known is None else known.status)
         payload = self._seal.payload(new)

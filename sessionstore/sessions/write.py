@@ -197,7 +197,8 @@ class Writer:
         try:
             if held.log.current_stamp() != stamp_of(head):
                 return False
-            if held.head.tag != head.tag:  # another process saved
+            # Another process saved; or keys were changed, and the old one may be good for nothing any more.
+            if held.head.tag != head.tag or held.sealed.key_id != self._ground.keyring.primary.id:
                 sealed = self._named_seal(head, held.log)
                 if sealed is None:
                     return False
