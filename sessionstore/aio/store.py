@@ -150,6 +150,7 @@ class AsyncSessionStore:
     bound_below = _streamed(SessionStore.bound_below)
 
     list_keys = _awaited(SessionStore.list_keys)
+    verify_keys = _awaited(SessionStore.verify_keys)
     rotate_keys = _awaited(SessionStore.rotate_keys)
     retire_key = _awaited(SessionStore.retire_key)
 

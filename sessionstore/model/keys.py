@@ -66,6 +66,25 @@ class KeyInfo(msgspec.Struct, frozen=True, kw_only=True):
     needs: KeyNeeds
 
 
+class KeysReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check of the keys came to.
+
+    Attributes:
+        keys: Every key, oldest first.
+        findings: What has to be done, in words; empty if nothing has.
+        notes: What is worth knowing, in words.
+    """
+
+    keys: tuple[KeyInfo, ...]
+    findings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing has to be done."""
+        return not self.findings
+
+
 class RotationReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a rotation has done.
 

@@ -48,6 +48,8 @@ class TestTable:
             "resume_committed",
             "rebind",
             "store_claimed",
+            "key_added",
+            "key_retired",
             "import_trusted",
             "inventory_taken",
         }

@@ -373,7 +373,6 @@ def step(*args):
     seen += 1
     if seen == die_at:
         os.kill(os.getpid(), signal.SIGKILL)
-import sessionstore.rotation as rotation
 from sessionstore.keystore import FileKeyStore, KeyChanges
 from sessionstore.audit import AuditLog
 from sessionstore.ledger.generation import Generations

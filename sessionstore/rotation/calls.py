@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sessionstore import rotation
-from sessionstore.edits import StoreEdits
-from sessionstore.model import KeyInfo, KeyNeeds, RotationReport
+from sessionstore.model import KeyInfo, KeyNeeds, KeysReport, RotationReport
+from sessionstore.rotation.needs import Retired, examine, listed, retire
+from sessionstore.rotation.rotate import rotate
+from sessionstore.sessions import Ground, Lifecycle, Writer
 
 
-class StoreKeys(StoreEdits):
+class StoreKeys:
     """What is done with keys. Its users have a `SessionStore`, which says what holds for all methods."""
+
+    _ground: Ground
+    _writer: Writer
+    _lifecycle: Lifecycle
 
     def list_keys(self) -> tuple[KeyInfo, ...]:
         """Every key of this installation, oldest first, with what can be verified with it only. Never a key itself."""
-        return rotation.listed(self._ground)
+        return listed(self._ground)
+
+    def verify_keys(self) -> KeysReport:
+        """Check keyring, ledger and every row of it, and say what a change of keys has left to do.
+
+        Raises:
+            LedgerCorruptError: A row is not what was written.
+        """
+        return examine(self._ground)
 
     def rotate_keys(
         self,
@@ -36,7 +49,7 @@ class StoreKeys(StoreEdits):
             progress: Told `settling`, `sessions` or `rows`, how many are done, and how many there are.
         """
         told = progress if progress is not None else lambda phase, done, total: None
-        return rotation.rotate(self._ground, self._writer, self._lifecycle, finish=finish, leaked=leaked, progress=told)
+        return rotate(self._ground, self._writer, self._lifecycle, finish=finish, leaked=leaked, progress=told)
 
     def retire_key(
         self,
@@ -62,5 +75,5 @@ class StoreKeys(StoreEdits):
             KeyDisabledError: It is the primary one.
             KeyInUseError: Something needs it.
         """
-        to: rotation.Retired = "destroyed" if destroy else "disabled"
-        return rotation.retire(self._ground, key_id, to=to, leaked=leaked, give_up=give_up, dry_run=dry_run)
+        to: Retired = "destroyed" if destroy else "disabled"
+        return retire(self._ground, key_id, to=to, leaked=leaked, give_up=give_up, dry_run=dry_run)
