@@ -178,6 +178,20 @@ EVENTS: dict[str, Event] = {
         synced=True,
         warns=True,
     ),
+    "key_exported": Event(
+        what="the signing key left this machine, sealed with a passphrase",
+        fields={"key_id": _key_id},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "key_imported": Event(
+        what="sessions were taken over that another machine's key vouches for",
+        fields={"key_id": _key_id, "origin": _id, "sessions": _count},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
     "audit_damaged": Event(
         what="a file of this log is not what was written",
         fields={"file": _count, "line": _count, "reason": _word},

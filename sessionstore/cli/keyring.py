@@ -12,6 +12,7 @@ from sessionstore.cli import confirm, exits, output
 from sessionstore.cli.definition import Commands
 from sessionstore.cli.definition import command as command_of
 from sessionstore.cli.invocation import Invocation
+from sessionstore.cli.keyring_travel import export, import_
 from sessionstore.cli.present import count_text
 from sessionstore.cli.progress import progress
 from sessionstore.cli.table import Column, table
@@ -154,5 +155,5 @@ def _object(key: KeyInfo) -> dict[str, Any]:
     return {"id": key.id, "status": key.status, "rows": key.rows, "created_at": key.created_at, "needs": key.needs}
 
 
-for _one in (list_, verify, rotate, retire):
+for _one in (list_, verify, rotate, retire, export, import_):
     command.add_command(_one)

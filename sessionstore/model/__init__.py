@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sessionstore.model.ids import check_id, check_key, check_name, check_tags, new_id
-from sessionstore.model.keys import KeyInfo, KeyNeeds, KeysReport, RotationReport
+from sessionstore.model.keys import KeyInfo, KeyNeeds, KeysReport, RotationReport, TakeOver
 from sessionstore.model.records import Message, ProjectRecord, Todo, check_todos
 from sessionstore.model.reports import (
     AuditFinding,
@@ -50,6 +50,7 @@ __all__ = [
     "SessionPage",
     "SessionSummary",
     "StoreStats",
+    "TakeOver",
     "Todo",
     "Unreadable",
     "VerifyResult",

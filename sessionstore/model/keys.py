@@ -85,6 +85,22 @@ class KeysReport(msgspec.Struct, frozen=True, kw_only=True):
         return not self.findings
 
 
+class TakeOver(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the sessions of another machine.
+
+    Attributes:
+        store: Id of the store they come from.
+        key_id: The key that vouched for them.
+        taken: For each its id there, and its id here; in a dry run the same id twice.
+        refused: The others by file name, each with the reason.
+    """
+
+    store: str
+    key_id: str
+    taken: tuple[tuple[str, str], ...]
+    refused: tuple[Unreadable, ...]
+
+
 class RotationReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a rotation has done.
 

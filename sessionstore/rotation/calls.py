@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from sessionstore.model import KeyInfo, KeyNeeds, KeysReport, RotationReport
+from sessionstore.model import KeyInfo, KeyNeeds, KeysReport, RotationReport, TakeOver
 from sessionstore.rotation.needs import Retired, examine, listed, retire
 from sessionstore.rotation.rotate import rotate
+from sessionstore.rotation.travel import export_key, take_over
 from sessionstore.sessions import Ground, Lifecycle, Writer
 
 
@@ -50,6 +51,35 @@ class StoreKeys:
         """
         told = progress if progress is not None else lambda phase, done, total: None
         return rotate(self._ground, self._writer, self._lifecycle, finish=finish, leaked=leaked, progress=told)
+
+    def export_key(self, passphrase: str) -> bytes:
+        """The signing key, sealed with a passphrase, for `take_over` on another machine. It is written down.
+
+        Raises:
+            InvalidValueError: The passphrase is shorter than 8 characters.
+        """
+        return export_key(self._ground, passphrase)
+
+    def take_over(
+        self, key: bytes, passphrase: str, files: Iterable[tuple[str, bytes]], *, dry_run: bool = False
+    ) -> TakeOver:
+        """Make sessions of the files of another machine that its exported key vouches for.
+
+        The key is used once and kept nowhere. Each session gets provenance `imported`, its old id as `origin`, the same
+        id if that was never used here, and a project that is a name without identity. Its older history is not kept.
+
+        Args:
+            key: What `export_key` gave on the other machine.
+            passphrase: The one it was sealed with.
+            files: Names, `<session id>.jsonl`, and contents.
+            dry_run: Only verify.
+
+        Raises:
+            MalformedError: It is no exported key.
+            InvalidValueError: The passphrase is another one.
+            KeyUnavailableError: Another signing salt is set here than there.
+        """
+        return take_over(self._ground, self._lifecycle, key, passphrase, files, dry_run=dry_run)
 
     def retire_key(
         self,

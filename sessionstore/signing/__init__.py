@@ -15,10 +15,19 @@ from sessionstore.signing.keyring import (
 )
 from sessionstore.signing.lifecycle import added, closed, promoted, retired, unfinished, waiting
 from sessionstore.signing.mac import MAC_BYTES, MacKey, TagMismatch, pae
-from sessionstore.signing.passphrase import PASSPHRASE_KEY_ID, SALT_BYTES, passphrase_key
+from sessionstore.signing.passphrase import (
+    NONCE_BYTES,
+    PASSPHRASE_KEY_ID,
+    SALT_BYTES,
+    check_passphrase,
+    decrypted,
+    encrypted,
+    passphrase_key,
+)
 
 __all__ = [
     "MAC_BYTES",
+    "NONCE_BYTES",
     "PASSPHRASE_KEY_ID",
     "SALT_BYTES",
     "Key",
@@ -29,7 +38,10 @@ __all__ = [
     "Purpose",
     "TagMismatch",
     "added",
+    "check_passphrase",
     "closed",
+    "decrypted",
+    "encrypted",
     "key_id",
     "new_key",
     "pae",

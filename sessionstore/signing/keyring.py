@@ -157,6 +157,14 @@ class Keyring:
         """A keyring of the next generation with these keys; this one stays what it is."""
         return Keyring(keys, generation=self.generation + 1, salt=self._salt)
 
+    def foreign(self, secret: bytes) -> Keyring:
+        """A keyring with another machine's key alone, and the signing salt of this one."""
+        return Keyring([Key(secret, "primary", self.primary.created_at)], generation=1, salt=self._salt)
+
+    def check(self) -> str:
+        """The check value of the primary key and the signing salt."""
+        return salt_check(self.primary.secret, self._salt)
+
     def find(self, key_id: str) -> Key | None:
         """The key of that id, whatever its status."""
         return self._contents.by_id.get(key_id)

@@ -50,6 +50,8 @@ class TestTable:
             "store_claimed",
             "key_added",
             "key_retired",
+            "key_exported",
+            "key_imported",
             "import_trusted",
             "inventory_taken",
         }
