@@ -424,3 +424,83 @@ def _steps(root: Path, child: Callable[..., str]) -> int:
     with open_store(root, environ={}) as store:
         sessions(store)
     return int(child(_ROTATE, root, 0))
+
+
+class TestVerifyKeys:
+    def test_a_store_that_never_changed_its_key_is_well(self, store: SessionStore) -> None:
+        sessions(store)
+        report = store.verify_keys()
+        assert (report.ok, report.findings, report.notes) == (True, (), ())
+        assert [key.status for key in report.keys] == ["primary"]
+
+    def test_it_says_what_is_left_to_do(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        config = Config(data_dir=home / "data", state_dir=home / "state")
+        with open_store(config=config) as store:
+            first, _ = sessions(store, 2)
+            old = primary(store)
+            with monkeypatch.context() as patched:
+                patched.setattr(store._ground.ledger.renewal, "page", _stop)
+                with pytest.raises(KeyboardInterrupt):
+                    store.rotate_keys()
+            report = store.verify_keys()
+            assert not report.ok
+            assert "not finished" in report.findings[0]
+            with store._ground.backend.run(first, _holder()):
+                store.rotate_keys()
+                store.rotate_keys()
+            report = store.verify_keys()
+            assert (report.ok, len(report.notes)) == (True, 2)
+            assert "retire" in report.notes[0] and "1 session: " in report.notes[1]
+            middle = store.list_keys()[1].id
+            store.retire_key(middle, leaked=True)
+            store.retire_key(old)
+            report = store.verify_keys()
+            assert report.findings == (f"key {middle} (disabled) cannot verify the 1 sessions that end under it",)
+            assert report.notes == ()
+
+    def test_a_row_that_was_changed_is_an_error(self, home: Path) -> None:
+        config = Config(data_dir=home / "data", state_dir=home / "state")
+        with open_store(config=config) as store:
+            sessions(store)
+            store._ground.ledger._database.write("UPDATE heads SET mac = x'00'", (), durable=True)
+            with pytest.raises(errors.LedgerCorruptError):
+                store.verify_keys()
+
+
+class TestGoneMeanwhile:
+    def test_a_session_that_is_deleted_while_keys_are_changed(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        config = Config(data_dir=home / "data", state_dir=home / "state")
+        with open_store(config=config) as ours, open_store(config=config) as theirs:
+            first, second = sessions(ours, 2)
+            reseal = ours._writer.reseal
+
+            def delete_first(id: str) -> bool:
+                if theirs._ground.ledger.knows(first) and id == second:
+                    theirs._lifecycle.delete(first)
+                return reseal(id)
+
+            monkeypatch.setattr(ours._writer, "reseal", delete_first)
+            monkeypatch.setattr(
+                "sessionstore.rotation.rotate.sealed_heads",
+                lambda ground: [ground.ledger.head(second), ground.ledger.head(first)],
+            )
+            report = ours.rotate_keys()
+            assert (report.sessions, report.left) == (1, ())
+
+    def test_a_file_that_is_taken_away_between_two_seals(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        config = Config(data_dir=home / "data", state_dir=home / "state")
+        with open_store(config=config) as ours, open_store(config=config) as theirs:
+            commit = theirs._ground.ledger.commit
+
+            def rotate_first(new: Any, **named: Any) -> None:
+                if new.state == "live":
+                    monkeypatch.undo()
+                    ours.rotate_keys()
+                    (home / "data" / "sessions" / f"{new.session_id}.jsonl").unlink()
+                commit(new, **named)
+
+            monkeypatch.setattr(theirs._ground.ledger, "commit", rotate_first)
+            with pytest.raises(errors.MissingError):
+                theirs.create()
