@@ -13,6 +13,7 @@ from sessionstore.errors import InvalidValueError, SessionNotFoundError, StoreUn
 from sessionstore.format.lines import StateChange
 from sessionstore.fs.project import capture, stated
 from sessionstore.fs.resolve import is_inside
+from sessionstore.fs.verdicts import refused
 from sessionstore.model import ProjectRecord, Rebinding, SessionSummary, check_id, check_name
 from sessionstore.view import Path
 
@@ -25,6 +26,7 @@ def rebind(
     consent: str,
     trust: Iterable[str],
     allowed_roots: Iterable[Path] | None,
+    expected: ProjectRecord | None,
     dry_run: bool,
 ) -> Rebinding:
     """See `SessionStore.rebind`."""
@@ -47,6 +49,9 @@ def rebind(
         if allowed_roots is None:
             allowed_roots = () if before is None else before.allowed_roots
         after = capture(path, allowed_roots=tuple(allowed_roots), trust=tuple(trust))
+        if expected is not None and after != expected:
+            hint = "look at the directory again, then repeat the call"
+            raise refused(after.path, "replaced", "it is not the directory that was agreed to", hint)
         rebinding = Rebinding(session_id, before, after)
         if dry_run or not rebinding.changed:
             return rebinding

@@ -164,12 +164,12 @@ class Run:
 
     def _roll_back(self, error: BaseException | None) -> None:
         self._state = "over"
-        try:
-            _note_refusal(self._ground, "resume_rolled_back", self.session.id, error)
-            self._hooks.close()
-        finally:
+        with ExitStack() as ending:
             if self.project is not None:
-                self.project.close()
+                ending.callback(self.project.close)
+            # First of all, and whatever becomes of the audit line: a hook is what stops the tool.
+            ending.push(self._hooks)
+            _note_refusal(self._ground, "resume_rolled_back", self.session.id, error)
 
 
 class Resumer:

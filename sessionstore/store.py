@@ -184,6 +184,7 @@ class SessionStore(StoreKeys, StoreEdits):
         consent: str,
         trust: Iterable[str] = (),
         allowed_roots: Iterable[Path] | None = None,
+        expected: ProjectRecord | None = None,
         dry_run: bool = False,
     ) -> Rebinding:
         """Bind the session to another directory, or anew to what stands under its recorded name now.
@@ -195,15 +196,25 @@ class SessionStore(StoreKeys, StoreEdits):
             consent: Who agreed, in words (1 to 200 characters): it goes into the audit log.
             trust: As `create`; nothing is kept of what was vouched for before.
             allowed_roots: As `create`; None keeps those of the record.
+            expected: What a dry run showed to whoever agreed: anything else is refused.
             dry_run: Open the directory and say what would change.
 
         Raises:
             InvalidValueError: No consent is given, or no path for a session without a project.
             AlreadyRunningError: The session is running.
-            ProjectPathError: The directory cannot be taken; see `create`.
+            ProjectPathError: The directory cannot be taken; see `create`. `replaced`: it is not the expected one.
             ConflictError: Somebody saved the session meanwhile.
         """
-        return rebind(self, id, path, consent=consent, trust=trust, allowed_roots=allowed_roots, dry_run=dry_run)
+        return rebind(
+            self,
+            id,
+            path,
+            consent=consent,
+            trust=trust,
+            allowed_roots=allowed_roots,
+            expected=expected,
+            dry_run=dry_run,
+        )
 
     def bound_below(self, directory: Path) -> Iterator[tuple[SessionSummary, ProjectRecord | None]]:
         """Yield the sessions whose recorded project is `directory` or lies below it, with the verified record.

@@ -27,7 +27,8 @@ Value = str | int | None
 MAX_TEXT_BYTES = 720
 CUT = "\u2026"
 
-_WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
+# In short parts: the hexadecimal digits of a key or a tag are no word, whatever letter they begin with.
+_WORD = re.compile(r"(?=.{1,64}\Z)[a-z][a-z0-9]{0,23}(?:_[a-z0-9]{1,24})*")
 _KEY_ID = re.compile(r"[0-9a-f]{16}")
 _MAX_COUNT = 2**53
 
@@ -54,7 +55,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 def _word(value: object) -> Value:
     if not isinstance(value, str) or not _WORD.fullmatch(value):
-        raise ValueError("a word of lower-case letters, digits and underscores is needed")
+        raise ValueError("a short word of lower-case letters, digits and underscores is needed")
     return value
 
 

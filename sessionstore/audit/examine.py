@@ -45,7 +45,10 @@ def examine(lines: Lines, data: bytes, row: AuditHead | AuditFile, *, boot: str 
     committed = [line for line in good if line.end <= row.end]
     last = committed[-1] if committed else None
     reached = last.end if last is not None else 0
-    if reached == row.end and (last is None or last.place == (row.seq, row.mac)):
-        return Verdict("whole", good, 0)
+    if reached == row.end:
+        if last is None or last.place == (row.seq, row.mac):
+            return Verdict("whole", good, 0)
+        # Genuine lines, and not those that were committed: of another history of this store.
+        return Verdict("damaged", committed[:-1], len(committed))
     restarted = isinstance(row, AuditHead) and (not boot or boot != row.boot) and reached >= row.synced_end
     return Verdict("cut" if restarted else "damaged", committed, len(committed) + 1)

@@ -76,7 +76,7 @@ class Lines:
         """The line behind `before`, signed with the primary key, and its place."""
         seq = before.seq + 1
         said = {"file": file, "seq": seq, "at": at, "event": event.name, "session": event.session_id, "pid": pid}
-        body = _encode({**said, "fields": event.fields}).replace("\x7f", "\\u007f")
+        body = _encode({**said, "fields": event.fields})
         content = _PREFIX + body.encode("ascii")
         key = self._keyring.mac_key("audit")
         mac = key.tag(*self._identity(key, file, seq, before.mac), content)

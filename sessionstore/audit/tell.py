@@ -48,4 +48,4 @@ def _extra(event: Ready) -> dict[str, Value]:
 
 def _plain(value: Value) -> str:
     text = value if isinstance(value, str) else str(value)
-    return json.dumps(text, ensure_ascii=True)[1:-1].replace("\x7f", "\\u007f")
+    return json.dumps(text, ensure_ascii=True)[1:-1]

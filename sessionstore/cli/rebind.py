@@ -162,17 +162,13 @@ def _bind(store: SessionStore, plans: list[_Plan], trust: tuple[str, ...], *, co
 
 
 def _bound(store: SessionStore, plan: _Plan, trust: tuple[str, ...], consent: str) -> _Plan:
-    from sessionstore.errors import ProjectPathError, SessionStoreError
+    from sessionstore.errors import SessionStoreError
 
+    agreed = None if plan.shown is None else plan.shown.after
     try:
-        done = store.rebind(plan.session_id, plan.path, consent=consent, trust=trust)
+        store.rebind(plan.session_id, plan.path, consent=consent, trust=trust, expected=agreed)
     except SessionStoreError as exc:
         return plan._replace(error=exc)
-    if plan.shown is None or done.after != plan.shown.after:
-        detail = "it changed between the question and the answer, and the session is bound to what came last"
-        hint = f"look at the directory, then bind again: `sessionstore rebind {plan.session_id}`"
-        path = done.after.display_path
-        return plan._replace(error=ProjectPathError(verdict="replaced", path=path, detail=detail, hint=hint))
     return plan
 
 

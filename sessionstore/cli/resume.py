@@ -10,7 +10,7 @@ import click
 from sessionstore.cli import exits, output
 from sessionstore.cli.definition import Command
 from sessionstore.cli.definition import command as command_of
-from sessionstore.cli.failures import Declined
+from sessionstore.cli.failures import Declined, NotStarted
 from sessionstore.cli.invocation import Invocation
 from sessionstore.cli.present import entry_lines, local_time, project_text
 from sessionstore.cli.resolve import complete_id, resolve, scope
@@ -130,13 +130,17 @@ def _resume(invocation: Invocation, store: SessionStore, session_id: str, argv: 
         output.flush()
         from sessionstore.cli.launch import run_gated
 
-        run.exit_status = run_gated(
-            argv,
-            directory_fd=run.project.dir_fd,
-            session_json=output.encoded(session_value(run.session, project=_project(run))),
-            session_id=session_id,
-            commit=run.commit,
-        )
+        try:
+            run.exit_status = run_gated(
+                argv,
+                directory_fd=run.project.dir_fd,
+                session_json=output.encoded(session_value(run.session, project=_project(run))),
+                session_id=session_id,
+                commit=run.commit,
+            )
+        except NotStarted as exc:
+            run.exit_status = exits.exit_code(exc.code)
+            raise
         return run.exit_status
 
 
@@ -179,6 +183,7 @@ def _bind(store: SessionStore, session_id: str, refusal: ProjectPathError, *, ac
         known = {"verdict": refusal.verdict, "path": refusal.path, "detail": refusal.detail}
         raise ProjectPathError(hint=hint, **known) from refusal
     consent = "resume --accept-project" if accept_project else "resume, asked on a terminal"
+    shown = None
     if not accept_project:
         shown = store.rebind(session_id, consent=consent, dry_run=True).after
         output.say(f"nobody has bound the directory of this session yet: {refusal.path}")
@@ -186,7 +191,7 @@ def _bind(store: SessionStore, session_id: str, refusal: ProjectPathError, *, ac
             output.say(f"that leads to {shown.display_path}")
         if not output.ask("Is that the right directory?"):
             raise Declined("the session was not resumed")
-    store.rebind(session_id, consent=consent)
+    store.rebind(session_id, consent=consent, expected=shown)
 
 
 def _pick(store: SessionStore, *, needs_project: bool) -> str:

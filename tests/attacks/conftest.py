@@ -276,7 +276,9 @@ def attack(shim: Path, place: Place, tmp_path: Path) -> Callable[..., dict[str, 
             "pairs": pairs,
             "no_openat2": no_openat2,
         }
-        environ = {**os.environ, "LD_PRELOAD": str(shim), "EXCHANGE_STATE": str(state)}
+        # Measuring coverage would add calls of its own, and files for each of the many children.
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+        environ |= {"LD_PRELOAD": str(shim), "EXCHANGE_STATE": str(state)}
         if victim is not None:
             job |= {"session": victim.id, "file": str(victim.path)}
             environ |= {"SESSIONSTORE_HOME": str(victim.root), **UNLIMITED}

@@ -273,7 +273,9 @@ def attack(way: Resume) -> dict[str, object]:
             odd.append([away, back, end, calls, told, sorted(after.items() ^ before.items())])
         return calls
 
-    way(lambda how, text: None)  # finds things out and opens files that later ones keep
+    once(0, 0, False)  # finds things out and opens files that later ones keep
+    ended.clear()
+    odd.clear()
     once(0, 0, False)
     calm, aways = list(seen), 0
     while once(aways + 1, 0) > aways:

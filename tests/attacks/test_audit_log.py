@@ -108,10 +108,11 @@ class TestInTheWay:
         with pytest.raises(errors.StoreUnavailableError):
             kept._ground.audit.record("resume_committed", rev=1)
 
-    def test_a_directory_open_to_others_grants_nothing(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("mode", [0o777, 0o750, 0o701])
+    def test_a_directory_open_to_others_grants_nothing(self, mode: int, tmp_path: Path) -> None:
         with open_store(tmp_path / "store", environ={}) as store:
             (store.config.state_dir / "audit").mkdir()
-            (store.config.state_dir / "audit").chmod(0o777)
+            (store.config.state_dir / "audit").chmod(mode)
             with pytest.raises(errors.StoreUnavailableError):
                 store._ground.audit.record("resume_attempt")
 

@@ -76,8 +76,8 @@ def marker(fd: int) -> str:
 
 
 def turn(number: int, moment: int) -> None:
-    """Let the attacker run, in another combination of moments each time: on one core it would seldom get to."""
-    if number >> moment & 1:
+    """Let the attacker run, which on one core would seldom get to: in every fourth resume, at changing moments."""
+    if number % 4 == 0 and number >> moment + 2 & 1:
         os.sched_yield()
 
 

@@ -108,6 +108,20 @@ class TestLines:
         small.put([*small.lines(), line])
         assert small.found() == [("000001.jsonl", 7, "changed")]
 
+    def test_a_genuine_line_of_another_history_is_found(self, small, place) -> None:
+        # Written before the whole state was put back from a backup: the same key, the same place in the chain.
+        from sessionstore.audit.events import prepare
+        from sessionstore.audit.lines import Place
+
+        lines, head = small.lines(), place.ledger.audit.head()
+        before = Place(5, bytes.fromhex(lines[-2][-67:-3].decode()))
+        maker = Lines(place.keyring, "5f0c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d")
+        event = prepare("resume_ended", small.session, {"status": 1})
+        other, _ = maker.make(1, before, "2026-01-31T12:00:00.000000Z", os.getpid(), event)
+        assert len(other) == len(lines[-1]) and head.seq == 6
+        small.put([*lines[:-1], other])
+        assert small.found() == [("000001.jsonl", 6, "changed")]
+
 
 class TestFiles:
     @pytest.mark.parametrize("number", [1, 2])
@@ -229,6 +243,12 @@ class TestTheLogGoesOn:
         log.record("resume_attempt")
         assert small.names() == ["000002.jsonl"]
         assert small.found() == [("000001.jsonl", 0, "missing")]
+
+    def test_an_exchanged_directory_is_noticed_at_once(self, small, log: AuditLog) -> None:
+        small.directory.rename(small.home / "taken")
+        small.directory.mkdir(mode=0o700)
+        log.record("resume_attempt")
+        assert small.names() == ["000002.jsonl"] and len(list((small.home / "taken").glob("*.jsonl"))) == 1
 
     def test_damage_that_left_the_times_alone_is_found_when_the_file_is_closed(self, small, log: AuditLog) -> None:
         # A change within one tick of the file system's clock leaves the stamp as it was; here the head is made to fit.

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sessionstore
+from sessionstore import errors
 from sessionstore.audit.events import CUT, EVENTS, MAX_TEXT_BYTES, Event, cut, prepare
 from sessionstore.audit.lines import MAX_LINE_BYTES, Lines, Place
 from sessionstore.errors import InvalidValueError
@@ -79,7 +80,12 @@ class TestPrepare:
             ("resume_attempt", None, {"key": "0" * 64}),
             ("resume_attempt", "../../etc/passwd", {}),
             ("resume_refused", ID, {"code": "Not A Word"}),
-            ("resume_refused", ID, {"code": "x" * 65}),
+            ("resume_refused", ID, {"code": "_".join(["x" * 16] * 4)}),
+            ("resume_refused", ID, {"code": "a1" * 32}),
+            ("resume_refused", ID, {"code": "f" * 25}),
+            ("resume_refused", ID, {"verdict": "missing_" + "0a" * 16}),
+            ("resume_refused", ID, {"code": ""}),
+            ("resume_refused", ID, {"code": "missing\n"}),
             ("resume_refused", ID, {"code": 5}),
             ("resume_committed", ID, {"rev": -1}),
             ("resume_committed", ID, {"rev": True}),
@@ -98,7 +104,12 @@ class TestPrepare:
         with pytest.raises(InvalidValueError) as refused:
             prepare(name, session_id, fields)
         for value in (*fields.values(), session_id):
-            assert value in (None, -1, True, 5, ID, "x", "3") or str(value) not in str(refused.value)
+            assert value in (None, -1, True, 5, ID, "x", "3", "") or str(value) not in str(refused.value)
+
+    def test_every_code_of_an_error_is_a_word(self) -> None:
+        for name in errors.__all__:
+            code = getattr(errors, name).code
+            assert prepare("resume_refused", ID, {"code": code}).fields["code"] == code
 
 
 class TestCut:
@@ -123,7 +134,7 @@ class TestCut:
     def test_the_longest_line_of_every_event_is_within_4_kib(self, name: str, char: str, keyring: Keyring) -> None:
         longest: dict[str, object] = {}
         for field in EVENTS[name].fields:
-            for value in (char * 10_000, 2**53 - 1, ID, "0" * 16, "w" * 64):
+            for value in (char * 10_000, 2**53 - 1, ID, "0" * 16, "_".join(["w" * 15] * 4)):
                 try:
                     prepare(name, ID, {field: value})
                 except InvalidValueError:

@@ -158,7 +158,7 @@ class TestWhenItCannotBeWritten:
 
     def test_a_refusal_waits_for_a_short_time_only(self, place, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sessionstore.audit.log.LONGEST_WAIT_BESIDE_S", 0.0)
-        patient = place.log(lock_timeout_s=3600.0)
+        patient = place.log(lock_timeout_s=30.0)
         with place.log()._locks.hold("audit", timeout_s=0):
             patient.record("resume_refused", code="missing")
         assert place.records() == []
@@ -172,6 +172,12 @@ class TestWhenItCannotBeWritten:
         log.record("resume_rolled_back")
         assert [record.event for record in small.records()][-2:] == ["resume_committed", "resume_rolled_back"]
         assert small.is_unbroken()
+
+    def test_a_reader_waits_for_a_writer_too(self, small) -> None:
+        reader = small.log(read_only=True, lock_timeout_s=0.0)
+        with small.log()._locks.hold("audit", timeout_s=0), pytest.raises(errors.StoreUnavailableError):
+            reader.verify()
+        assert reader.verify().ok
 
 
 class TestReadOnly:

@@ -222,8 +222,11 @@ class Conversation:
         return code, self._seen.decode()
 
     def close(self) -> None:
-        """End the child, if it has not ended, and take the terminal away."""
+        """End the child, if it has not ended, with what has the terminal, and take the terminal away."""
         if self.child.poll() is None:
+            # A shell may have given it to a job, which would outlive the shell.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(os.tcgetpgrp(self._leader), signal.SIGKILL)
             self.child.kill()
         self.child.wait()
         os.close(self._leader)

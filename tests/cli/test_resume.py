@@ -48,8 +48,8 @@ def started(bound: str) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Resumes the session with a command that says `up` and goes on; returns when it did."""
     running: list[subprocess.Popen[str]] = []
 
-    def start(script: str, **settings: object) -> subprocess.Popen[str]:
-        command = [*PROGRAM, "resume", bound, "--", "sh", "-c", f"echo up; {script}"]
+    def start(script: str, *, first: str = ":") -> subprocess.Popen[str]:
+        command = [*PROGRAM, "resume", bound, "--", "sh", "-c", f"{first}; echo up; {script}"]
         made = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         running.append(made)
         assert made.stdout is not None
@@ -146,6 +146,8 @@ class TestACommand:
         ran = child("--json", "resume", bound, "--", program)
         assert ran.code == code
         assert ran.error["code"] == {127: "command_not_found", 126: "command_not_started"}[code]
+        (ended,) = child("--json", "audit", "show", "--event", "resume_ended").value["events"]
+        assert ended["fields"] == {"status": code}
         assert ran.error["program"] == program
 
     def test_while_it_runs_the_session_is_running_and_afterwards_not(self, started, child, bound: str) -> None:
@@ -158,13 +160,13 @@ class TestACommand:
         assert child("resume", bound).code == 0
 
     def test_killed_we_free_the_session_and_take_the_command_along(self, started, child, bound: str) -> None:
-        running = started("trap 'echo ended; exit' TERM; while :; do read x; done")
+        running = started("while :; do read x; done", first="trap 'echo ended; exit' TERM")
         running.kill()
         assert running.stdout.read() == "ended\n"
         assert child("resume", bound).code == 0
 
     def test_sigterm_reaches_the_command(self, started) -> None:
-        running = started("trap 'echo ended; exit 5' TERM; read x")
+        running = started("read x", first="trap 'echo ended; exit 5' TERM")
         running.send_signal(signal.SIGTERM)
         assert running.stdout.read() == "ended\n"
         assert running.wait(60) == 5

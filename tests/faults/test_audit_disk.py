@@ -95,6 +95,22 @@ class TestFailedSync:
         # A line may tell of an act that was refused; the other way round there is none.
         assert told[4] == ["resume_attempt", "resume_committed", "tampering_found", "resume_committed"]
 
+    def test_a_file_is_not_closed_before_it_is_synced(self, faulty: Child) -> None:
+        told = faulty(
+            "from sessionstore import open_store\n"
+            "environ = {'SESSIONSTORE_AUDIT_MAX_FILE_BYTES': '16KiB', 'SESSIONSTORE_SYNC_INTERVAL_S': '60'}\n"
+            "store = open_store(home + '/store', environ=environ)\n"
+            "log, place = store._ground.audit, home + '/store/state/audit/'\n"
+            "log.record('resume_attempt')\n"
+            "while os.stat(place + '000001.jsonl').st_size <= 12288: log.record('resume_attempt')\n"
+            "fault('fdatasync', errno.EIO); tell(refusal(lambda: log.record('resume_attempt'))[:2])\n"
+            "tell(sorted(os.listdir(place)))\n"
+            "fault('fdatasync', ''); tell(refusal(lambda: log.record('resume_attempt')), sorted(os.listdir(place)))\n"
+            "tell(store.verify_audit().ok)\n"
+        )
+        assert told[0] == ["StoreUnavailableError", "unknown"] and "000002.jsonl" not in told[1]
+        assert told[2] is None and "000002.jsonl" in told[3] and told[4] is True
+
 
 class TestReadOnlyDisk:
     def test_the_log_can_be_read_and_checked(self, home: Path, mount: Callable[[str], None]) -> None:

@@ -107,11 +107,19 @@ class TestRowsChangedByHand:
         with pytest.raises(LedgerCorruptError):
             begun.audit.read()
 
+    def test_a_log_whose_rows_are_gone_is_not_begun_anew(self, begun: Ledger, tamper: Callable[..., None]) -> None:
+        tamper("DELETE FROM audit")
+        with pytest.raises(LedgerCorruptError):
+            begun.audit.head()
+
     def test_a_head_put_back_to_an_older_file_does_not_fit(self, begun: Ledger, tamper: Callable[..., None]) -> None:
         (row,) = begun._database.read("SELECT key_id, payload, mac FROM audit WHERE file = 0")
         fourth = head(4, 8, start_seq=6, start_mac=THIRD.mac)
         begun.audit.begin(fourth, THIRD, closed(THIRD))
         tamper("UPDATE audit SET key_id = ?, payload = ?, mac = ? WHERE file = 0", *row)
+        with pytest.raises(LedgerCorruptError):
+            begun.audit.read()
+        tamper("DELETE FROM audit WHERE file = 3")  # now the rows fit together; the anchor knows of one file more
         with pytest.raises(LedgerCorruptError):
             begun.audit.read()
 

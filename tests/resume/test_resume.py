@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -166,6 +167,26 @@ class TestBeforeTheCommit:
         with pytest.raises(OSError, match="the hook failed"), store.resume(saved) as run:
             run.on_rollback(lambda: calls.append("ran"))
             run.on_rollback(failing)
+        assert calls == ["ran"]
+
+    def test_hooks_run_also_if_a_handler_of_the_log_fails(
+        self, store: SessionStore, saved: str, untouched: None
+    ) -> None:
+        class Failing(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                if getattr(record, "event", "") == "resume_rolled_back":
+                    raise RuntimeError("no room in the log")
+
+        calls: list[str] = []
+        handler, logger = Failing(logging.INFO), logging.getLogger("sessionstore")
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        try:
+            with pytest.raises(RuntimeError, match="no room"), store.resume(saved) as run:
+                run.on_rollback(lambda: calls.append("ran"))
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(logging.NOTSET)
         assert calls == ["ran"]
 
     def test_a_refused_commit_rolls_back_at_once(
@@ -511,6 +532,21 @@ class TestRebind:
             store.rebind(session.id, outside, consent="the tester")
         assert caught.value.verdict == "outside_allowed_roots"
         assert store.rebind(session.id, outside, consent="the tester", allowed_roots=[]).after.allowed_roots == ()
+
+    def test_only_the_directory_that_was_shown_is_bound(
+        self, store: SessionStore, saved: str, project: Path, stored: Stored
+    ) -> None:
+        exchange(project)
+        before, shown = stored(store, saved), store.rebind(saved, consent="a look", dry_run=True).after
+        project.rename(project.with_name("second"))
+        project.mkdir(mode=0o755)
+        with pytest.raises(ProjectPathError, match="agreed") as caught:
+            store.rebind(saved, consent="the tester", expected=shown)
+        assert caught.value.verdict == "replaced"
+        assert stored(store, saved) == before
+        project.rmdir()
+        project.with_name("second").rename(project)
+        assert store.rebind(saved, consent="the tester", expected=shown).after == shown
 
     def test_a_running_session_keeps_its_directory(self, store: SessionStore, saved: str, tmp_path: Path) -> None:
         with store.resume(saved) as run:

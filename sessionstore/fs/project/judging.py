@@ -178,8 +178,10 @@ def _recognise(kernel: Kernel, fd: int, found: Identity, record: ProjectRecord) 
         if again is not None and again.type == record.handle_type:
             raise _replaced(record, "its file handle is another")
         other_kind = True
-    # overlayfs tells the birth time of the lower directory until somebody writes, then that of the copy.
-    born_ns = None if record.fs_type == OVERLAYFS_SUPER_MAGIC else kernel.statx(fd).birth_time_ns
+    # overlayfs tells the birth time of the lower directory until somebody writes, then that of the copy. And whoever
+    # mounts a file system of his own over the project (FUSE) chooses the birth times in it.
+    is_told = record.fs_type != OVERLAYFS_SUPER_MAGIC and kernel.fs_type(fd) == record.fs_type
+    born_ns = kernel.statx(fd).birth_time_ns if is_told else None
     if record.birth_time_ns is not None and born_ns is not None:
         if record.birth_time_ns == born_ns:
             return moved

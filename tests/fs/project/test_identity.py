@@ -24,9 +24,14 @@ class Told(Kernel):
     """The real system, which is told what to say about handles and birth times."""
 
     def __init__(
-        self, plain: FileHandle | None = None, identifying: FileHandle | None = None, born_ns: int | None = None
+        self,
+        plain: FileHandle | None = None,
+        identifying: FileHandle | None = None,
+        born_ns: int | None = None,
+        fs_type: int = 1,
     ) -> None:
         super().__init__()
+        self._fs_type = fs_type
         self._told = (plain, identifying, born_ns)
 
     def handle_on_mount(self, fd: int) -> tuple[FileHandle | None, int | None]:
@@ -37,6 +42,9 @@ class Told(Kernel):
 
     def statx(self, fd: int) -> Statx:
         return Statx(self._told[2], 1)
+
+    def fs_type(self, fd: int) -> int:
+        return self._fs_type
 
 
 OLD, NEW, OTHER = FileHandle(1, b"old"), FileHandle(1, b"new"), FileHandle(2, b"old")
@@ -104,6 +112,15 @@ class TestIdentity:
         assert record.device is not None
         moved = replace(container, device=record.device + 1)
         assert refused(moved, kernel=Told(born_ns=5)).verdict == "replaced"
+
+    def test_a_birth_time_of_another_kind_of_file_system_says_nothing(
+        self, record: ProjectRecord, refused: Refused
+    ) -> None:
+        """Whoever mounts a file system of his own over the project chooses inode numbers and birth times in it."""
+        assert refused(record, kernel=Told(OTHER, OTHER, 5, fs_type=2)).verdict == "replaced"
+        assert record.device is not None
+        bare = replace(record, handle=None, handle_type=None, device=record.device + 1)
+        assert refused(bare, kernel=Told(born_ns=5, fs_type=2)).verdict == "replaced"
 
     def test_a_handle_that_was_not_recorded_is_not_missed(self, record: ProjectRecord, resumed: Resumed) -> None:
         assert "weak_identity" not in resumed(replace(record, handle=None, handle_type=None), kernel=Told(NEW, NEW, 5))
