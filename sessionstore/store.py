@@ -31,11 +31,12 @@ from sessionstore.model import (
 )
 from sessionstore.rebind import bound_below, rebind
 from sessionstore.resume import Resumer, Run
+from sessionstore.rotation import StoreKeys
 from sessionstore.sessions import Ground
 from sessionstore.view import Path
 
 
-class SessionStore(StoreEdits):
+class SessionStore(StoreKeys, StoreEdits):
     """Saves sessions sealed and gives them back only as they were saved. Made by `open_store`.
 
     Every method may be called from any thread, and many processes may use one store at once; writers of one session

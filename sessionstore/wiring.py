@@ -23,7 +23,7 @@ from sessionstore.config import Config, load_config
 from sessionstore.errors import InvalidValueError, StoreMismatchError, StoreUnavailableError
 from sessionstore.fs import Directory, Locks
 from sessionstore.fs.mount import file_system_kind
-from sessionstore.keystore import FileKeyStore
+from sessionstore.keystore import LOCK, FileKeyStore, KeyChanges
 from sessionstore.ledger import Ledger
 from sessionstore.model import utc_now
 from sessionstore.sessions import Ground
@@ -34,7 +34,7 @@ from sessionstore.store import SessionStore
 if TYPE_CHECKING:
     from sessionstore.aio import AsyncSessionStore
 
-INIT_LOCK = "init"
+QUARANTINE = "quarantine"
 
 
 def open_store(
@@ -112,7 +112,7 @@ def claim_store(config: Config) -> str:
     """
     with ExitStack() as opened:
         places = _places(config, opened, memory=False, make=False)
-        with places.locks.hold(INIT_LOCK, timeout_s=config.lock_timeout_s):
+        with places.locks.hold(LOCK, timeout_s=config.lock_timeout_s):
             keyring, store_id, _ = places.start.run(read_only=True)
             with Ledger.open(places.state, keyring, store_id, timeout_s=config.lock_timeout_s) as ledger:
                 if ledger.binding(store_id) is None:
@@ -125,8 +125,9 @@ def claim_store(config: Config) -> str:
 
 def _open(config: Config, opened: ExitStack, *, memory: bool, read_only: bool) -> tuple[Ground, tuple[str, ...]]:
     places = _places(config, opened, memory=memory, make=not read_only)
-    with places.locks.hold(INIT_LOCK, shared=read_only, timeout_s=config.lock_timeout_s):
+    with places.locks.hold(LOCK, shared=read_only, timeout_s=config.lock_timeout_s):
         keyring, store_id, notices = places.start.run(read_only=read_only)
+        keyring.loaded_by(places.keys.found)
         if not read_only:
             for directory in (places.state, places.data, places.sessions):
                 directory.sweep()
@@ -152,6 +153,7 @@ def _open(config: Config, opened: ExitStack, *, memory: bool, read_only: bool) -
         backend=places.backend,
         config=config,
         audit=audit,
+        keys=KeyChanges(places.keys, places.locks, config.lock_timeout_s),
         now=utc_now,
         read_only=read_only,
         close=parts.close,
@@ -176,6 +178,7 @@ class _Places:
     sessions: Directory
     locks: Locks
     backend: Backend
+    keys: FileKeyStore
     start: Start
 
 
@@ -194,11 +197,19 @@ def _places(config: Config, opened: ExitStack, *, memory: bool, make: bool) -> _
     locks = Locks(lock_files, make=make)
     opened.callback(locks.close)
     runs = FileRuns(lock_files, opened.enter_context(state.sub("runs", create=make, strict=True)), read_only=not make)
-    files = FileBackend(sessions, lambda: data.sub("quarantine", create=True), locks, runs, data=data)
+    files = FileBackend(
+        sessions,
+        lambda: data.sub(QUARANTINE, create=True),
+        locks,
+        runs,
+        data=data,
+        has_quarantine=lambda: data.stat(QUARANTINE) is not None,
+    )
     backend: Backend = MemoryBackend() if memory else files
     salt = b"" if config.signing_salt is None else config.signing_salt.reveal()
-    start = Start(config, state, data, backend, FileKeyStore(state, salt))
-    return _Places(state, data, sessions, locks, backend, start)
+    keys = FileKeyStore(state, salt)
+    start = Start(config, state, data, backend, keys)
+    return _Places(state, data, sessions, locks, backend, keys, start)
 
 
 def _in_memory(config: Config, opened: ExitStack) -> Config:

@@ -151,6 +151,13 @@ class AsyncSessionStore:
     rebind = _awaited(SessionStore.rebind)
     bound_below = _streamed(SessionStore.bound_below)
 
+    list_keys = _awaited(SessionStore.list_keys)
+    verify_keys = _awaited(SessionStore.verify_keys)
+    rotate_keys = _awaited(SessionStore.rotate_keys)
+    export_key = _awaited(SessionStore.export_key)
+    take_over = _awaited(SessionStore.take_over)
+    retire_key = _awaited(SessionStore.retire_key)
+
     import_document = _awaited(SessionStore.import_document)
     cleanup = _awaited(SessionStore.cleanup)
 

@@ -32,6 +32,7 @@ NOTHING_BEFORE = bytes(32)
 
 _PREFIX = b'{"audit":'
 _SUFFIX = re.compile(rb',"signature":"sa2\.([0-9a-f]{16})\.([0-9a-f]{64})"\}\n')
+_NAMED = re.compile(rb',"signature":"sa2\.([0-9a-f]{16})\.')
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
 
 
@@ -108,6 +109,11 @@ class Lines:
 
     def _identity(self, key: MacKey, file: int, seq: int, before: bytes) -> tuple[bytes, ...]:
         return CONTEXT, self._store, key.key_id.encode(), b"%d" % file, b"%d" % seq, before
+
+
+def key_ids(data: bytes) -> set[str]:
+    """The ids of the keys that the lines in `data` name; nothing is verified."""
+    return {found.decode() for found in _NAMED.findall(data)}
 
 
 def split(data: bytes) -> list[GoodLine]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 
 from sessionstore.audit.events import EVENTS, Ready, Value, prepare
-from sessionstore.audit.lines import Lines
+from sessionstore.audit.lines import Lines, key_ids
 from sessionstore.audit.read import AuditReader
 from sessionstore.audit.retire import Retirement
 from sessionstore.audit.shelf import LOCK, Shelf
@@ -34,6 +34,7 @@ from sessionstore.signing import Keyring
 # How long a refusal waits for the log at most; it has its own answer to give.
 LONGEST_WAIT_BESIDE_S = 2.0
 _MOST_REMEMBERED = 4096
+MAX_READ_BYTES = 1 << 30
 
 
 class AuditLog:
@@ -66,6 +67,8 @@ class AuditLog:
     ) -> None:
         self._locks = locks
         self._config = config
+        self._keyring = keyring
+        self._rows = ledger.audit
         self._clock = clock
         self._read_only = read_only
         self._shelf = Shelf(state, make=not read_only)
@@ -74,7 +77,7 @@ class AuditLog:
         self._writer = Writer(
             self._shelf,
             lines,
-            keyring.primary.id,
+            keyring,
             ledger.audit,
             retirement,
             max_file_bytes=config.audit_max_file_bytes,
@@ -114,6 +117,34 @@ class AuditLog:
             reason = f"the audit log cannot be written: {error}"
             raise StoreUnavailableError(reason=reason, outcome="not_written") from error
         tell(ready)
+
+    def renew(self) -> bool:
+        """Close a file with lines under an old key, and begin the next; whether that was done.
+
+        A closed file is anchored by its digest, in a row under the primary key: its lines need no key of their own.
+
+        Raises:
+            StoreError, KeyringError, UnsafeFileError: It could not be done; see the classes.
+        """
+        with self._locks.hold(LOCK, timeout_s=self._config.lock_timeout_s):
+            stored = self._rows.head()
+            if stored is None or not self._writer.needs_renewal(stored):
+                return False
+            ready = prepare("key_promoted", None, {"key_id": self._keyring.primary.id})
+            self._writer.write(ready, sync=True, anew=True)
+        tell(ready)
+        return True
+
+    def under(self, key_id: str) -> int:
+        """How many files hold lines that can be verified with that key only: the newest, and those cut by a crash.
+
+        Raises:
+            LedgerCorruptError, StoreUnavailableError, UnsafeFileError: The log cannot be read.
+        """
+        with self._locks.hold(LOCK, shared=True, timeout_s=self._config.lock_timeout_s):
+            head, files = self._rows.read()
+            open_ones = [row.file for row in files if row.state == "cut"] + ([] if head is None else [head.file])
+            return sum(key_id in key_ids(self._shelf.read(number, MAX_READ_BYTES) or b"") for number in open_ones)
 
     def records(
         self,

@@ -63,6 +63,7 @@ _BY_CODE: dict[str, int] = {
     "key_unavailable": STORE,
     "key_permissions": STORE,
     "key_corrupt": STORE,
+    "key_in_use": STORE,
     "ledger_missing": STORE,
     "ledger_corrupt": STORE,
     "store_mismatch": STORE,

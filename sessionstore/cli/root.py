@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "inspect": "sessionstore.cli.inspect",
     "rebind": "sessionstore.cli.rebind",
     "audit": "sessionstore.cli.audit",
+    "keys": "sessionstore.cli.keyring",
     "config": "sessionstore.cli.config",
     "doctor": "sessionstore.cli.doctor",
     "demo": "sessionstore.cli.demo",

@@ -28,7 +28,8 @@
     │   ├── KeyDisabledError            key_disabled
     │   ├── KeyUnavailableError         key_unavailable
     │   ├── KeyPermissionsError         key_permissions
-    │   └── KeyCorruptError             key_corrupt
+    │   ├── KeyCorruptError             key_corrupt
+    │   └── KeyInUseError               key_in_use
     ├── StoreError                      (never raised itself)
     │   ├── LedgerMissingError          ledger_missing
     │   ├── LedgerCorruptError          ledger_corrupt
@@ -66,6 +67,7 @@ from sessionstore.errors.inputs import (
 from sessionstore.errors.keys import (
     KeyCorruptError,
     KeyDisabledError,
+    KeyInUseError,
     KeyPermissionsError,
     KeyringError,
     KeyUnavailableError,
@@ -116,6 +118,7 @@ __all__ = [
     "InvalidValueError",
     "KeyCorruptError",
     "KeyDisabledError",
+    "KeyInUseError",
     "KeyPermissionsError",
     "KeyUnavailableError",
     "KeyringError",

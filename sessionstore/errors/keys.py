@@ -32,7 +32,8 @@ class KeyUnavailableError(KeyringError):
     """The install key cannot be had; no new one is made while signed data depends on it.
 
     Attributes:
-        reason: `missing`, `unreadable` or `salt` (the key is there, the configured salt is another one).
+        reason: `missing`, `unreadable`, `salt` (the key is there, the configured salt is another one) or `older` (than
+            the ledger: an older copy of the keyring was put back).
     """
 
     code = "key_unavailable"
@@ -60,3 +61,17 @@ class KeyCorruptError(KeyringError):
     advice = "restore it from a backup; sessions are not affected by this"
     path: str
     reason: str
+
+
+class KeyInUseError(KeyringError):
+    """The key cannot be retired: something can only be verified with it.
+
+    Attributes:
+        needs: What that is, counted, in words.
+    """
+
+    code = "key_in_use"
+    sentence = "key {key_id} is still needed: {needs}"
+    advice = "run `sessionstore keys rotate` until nothing is left, then retire it"
+    key_id: str
+    needs: str

@@ -181,8 +181,33 @@ class Sealer:
             raise Broken
         return sealed
 
+    @property
+    def primary_id(self) -> str:
+        """Id of the one key whose seals are good by themselves."""
+        return self._keyring.primary.id
+
     def _tag(self, key: MacKey, content: bytes) -> bytes:
         return key.tag(*self._identity, key.key_id.encode(), content)
+
+
+def bound_seal(line: bytes) -> Sealed:
+    """The seal in a line that a later, verified seal is known to commit; its own signature is not checked.
+
+    Raises:
+        Broken: It is no seal line, which no writer of ours leaves there.
+    """
+    if len(line) > MAX_SEAL_BYTES or not line.startswith(SEAL) or not key_id_in(line):
+        raise Broken
+    try:
+        return Sealed(_decode(line[len(SEAL) : -SUFFIX_BYTES]), line[-SUFFIX_BYTES + 14 : -3].decode(), line)
+    except msgspec.MsgspecError:
+        raise Broken from None
+
+
+def key_id_in(line: bytes) -> str:
+    """The key id that a seal line names, "" if it is none; nothing is verified."""
+    suffix = _SUFFIX.fullmatch(line, max(0, len(line) - SUFFIX_BYTES))
+    return "" if suffix is None else suffix[1].decode()
 
 
 def find_seal(data: bytes, start: int, scan: int = 0, limit: int | None = None) -> tuple[int, int] | None:

@@ -27,6 +27,7 @@ from sessionstore.fs.project import pinning_report
 from sessionstore.health.findings import PRIVATE_BITS, Finding, Level, judge_limits, judge_pinning, judge_place
 from sessionstore.keystore import FileKeyStore
 from sessionstore.ledger import Ledger
+from sessionstore.signing import unfinished
 from sessionstore.store import SessionStore
 
 # From how full on a store is worth a word.
@@ -112,6 +113,11 @@ class _Examination:
                 self._add("key", "ok", "not made yet")
         else:
             self._add("key", "ok", f"{keys.path}: primary key {keyring.primary.id}")
+            if unfinished(keyring):
+                mend = "`sessionstore keys rotate` goes on with it"
+                self._add(
+                    "key", "problem", "a change of keys is not finished: rows under the old one still count", mend
+                )
 
     def was_used(self, state: Directory) -> bool:
         """Whether a store, or a trace of one, is there to be opened."""

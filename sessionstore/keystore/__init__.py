@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from sessionstore.keystore.changes import LOCK, KeyChanges
 from sessionstore.keystore.file import FileKeyStore
 from sessionstore.keystore.first_start import Surroundings, obtain
 
-__all__ = ["FileKeyStore", "Surroundings", "obtain"]
+__all__ = ["LOCK", "FileKeyStore", "KeyChanges", "Surroundings", "obtain"]

@@ -1,6 +1,6 @@
 """The keyring as a file: `keyring` in the state directory, mode 0600.
 
-    {"keyring":{"format":1,"generation":1,"keys":[{"id":…,"secret":…,"status":…,"created_at":…}],"check":…},"mac":…}
+    {"keyring":{"format":1,"generation":1,"keys":[{"id":…,"secret":…,"status":…,"rows":…,"created_at":…}],…},"mac":…}
 
 Rules:
 
@@ -8,7 +8,8 @@ Rules:
   otherwise, before a byte is used; nothing is repaired, because nobody can say who has read it.
 * A key is recognised by the id derived from it, the signing salt by `check`, the whole by a MAC under the primary
   key. So a damaged key file is told from a wrong salt, and neither is taken for changed sessions.
-* A new keyring is written as `keyring.new` and gets its name last, by a rename that never replaces.
+* The first keyring is written as `keyring.new` and gets its name last, by a rename that never replaces. A changed one
+  takes the place of the old one by an atomic rename: a kill leaves the one or the other, whole.
 * Key bytes are in no error, representation or log, and in no local variable of a frame that an error leaves through.
 
 Not promised: secrecy from processes of the same user, or erasure from memory.
@@ -31,13 +32,13 @@ from sessionstore.errors import (
 from sessionstore.fs import Directory
 from sessionstore.fs.refusal import unavailable
 from sessionstore.fs.rename import rename_new
-from sessionstore.signing import Key, Keyring, KeyStatus, TagMismatch, key_id, new_key, salt_check
+from sessionstore.signing import Key, Keyring, KeyRows, KeyStatus, TagMismatch, key_id, new_key, salt_check
 
 NAME = "keyring"
 PENDING = "keyring.new"
 
 _FORMAT = 1
-_MAX_BYTES = 64 * 1024
+_MAX_BYTES = 1024 * 1024
 _CONTEXT = b"sessionstore/keyring/2"
 
 
@@ -45,6 +46,7 @@ class _StoredKey(msgspec.Struct, forbid_unknown_fields=True):
     id: str
     secret: str
     status: KeyStatus
+    rows: KeyRows
     created_at: str
 
 
@@ -111,6 +113,25 @@ class FileKeyStore:
         """
         self._state.write_atomic(PENDING, (_encode(keyring, self._salt),), replace=True)
 
+    def replace(self, keyring: Keyring) -> None:
+        """Put a changed keyring in the place of the one before, durably; a kill leaves either.
+
+        Raises:
+            StoreUnavailableError: The file system refused. After `unknown` the new one may be in place.
+        """
+        self._state.write_atomic(NAME, (_encode(keyring, self._salt),), replace=True)
+
+    def found(self) -> Keyring:
+        """The keyring of a store that is in use. Errors as `load`.
+
+        Raises:
+            KeyUnavailableError: `missing`: there is no file any more.
+        """
+        keyring = self.load()
+        if keyring is None:
+            raise KeyUnavailableError(reason="missing", path=self.path)
+        return keyring
+
     def pending(self) -> Keyring | None:
         """The keyring that `prepare` left, None if there is none or it is not whole. Other errors as `load`."""
         try:
@@ -157,10 +178,7 @@ class FileKeyStore:
 
 def _encode(keyring: Keyring, salt: bytes) -> bytes:
     primary = keyring.primary
-    keys = [
-        {"id": key.id, "secret": key.secret.hex(), "status": key.status, "created_at": key.created_at}
-        for key in keyring.keys
-    ]
+    keys = [_StoredKey(key.id, key.secret.hex(), key.status, key.rows, key.created_at) for key in keyring.keys]
     check = salt_check(primary.secret, salt)
     body = msgspec.json.encode({"format": _FORMAT, "generation": keyring.generation, "keys": keys, "check": check})
     mac = keyring.mac_key("keyring").tag(_CONTEXT, body)
@@ -186,13 +204,13 @@ def _decode(data: bytes, salt: bytes) -> Keyring:
         body = bytes(file.keyring)
         stored = msgspec.json.decode(body, type=_StoredKeyring)
         mac = bytes.fromhex(file.mac)
-        keys = [Key(bytes.fromhex(key.secret), key.status, key.created_at) for key in stored.keys]
+        keys = [_decode_key(key) for key in stored.keys]
         keyring = Keyring(keys, generation=stored.generation, salt=salt)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as exc:
         raise _RefusedError("it is not a whole keyring") from exc
     if stored.format != _FORMAT:
         raise _RefusedError("it is of a format that this release does not read")
-    if any(key_id(key.secret) != told.id for key, told in zip(keys, stored.keys, strict=True)):
+    if any(key.secret and key_id(key.secret) != told.id for key, told in zip(keys, stored.keys, strict=True)):
         raise _RefusedError("a key does not have the id it is stored under")
     if salt_check(keyring.primary.secret, salt) != stored.check:
         raise _RefusedError("another signing salt", "salt")
@@ -204,3 +222,9 @@ def _decode(data: bytes, salt: bytes) -> Keyring:
         # What the MAC does not cover has one spelling, so that no changed byte passes.
         raise _RefusedError("it was changed outside sessionstore")
     return keyring
+
+
+def _decode_key(stored: _StoredKey) -> Key:
+    # The MAC over the whole covers the id of a key whose bytes are gone.
+    id = stored.id if stored.status == "destroyed" else None
+    return Key(bytes.fromhex(stored.secret), stored.status, stored.created_at, rows=stored.rows, id=id)

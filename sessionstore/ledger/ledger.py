@@ -27,8 +27,10 @@ from sessionstore.ledger.anchor import Anchors
 from sessionstore.ledger.attempts import Attempts, AttemptTable
 from sessionstore.ledger.audit import AuditRows
 from sessionstore.ledger.database import Database
+from sessionstore.ledger.generation import Generations
 from sessionstore.ledger.heads import Cursor, Heads
 from sessionstore.ledger.inventory import Inventory
+from sessionstore.ledger.renewal import Renewal
 from sessionstore.ledger.rows import Binding, Head, HeadState, InventoryEntry
 from sessionstore.signing import Keyring
 
@@ -43,15 +45,22 @@ class Ledger:
     * `LedgerMissingError`: the file is gone.
     * `StoreUnavailableError`: it is closed, locked by others for longer than `timeout_s`, or the disk is full or
       failed. `unknown` is said after a failed sync only.
+
+    Attributes:
+        audit: What is known of the audit log.
+        generations: Keeps keyring and ledger together when keys are changed.
+        renewal: Makes rows anew after a change of keys.
     """
 
-    def __init__(self, database: Database, keyring: Keyring, store_id: str) -> None:
+    def __init__(self, database: Database, keyring: Keyring, store_id: str, *, read_only: bool = False) -> None:
         self._database = database
+        self.generations = Generations(database, keyring, read_only=read_only)
         self._anchors = Anchors(database, keyring)
-        self._heads = Heads(database, keyring, store_id)
+        self._heads = Heads(database, self.generations, keyring, store_id)
         self._inventory = Inventory(database, self._anchors, keyring, store_id)
         self._attempts = AttemptTable(database, keyring, store_id)
-        self._audit = AuditRows(database, self._anchors, keyring, store_id)
+        self.renewal = Renewal(database, keyring)
+        self.audit = AuditRows(database, self._anchors, self.generations, keyring, store_id)
         self._store_id = store_id
 
     @staticmethod
@@ -72,6 +81,7 @@ class Ledger:
         files.start(state)
         schema.make(os.path.join(state.path, files.NEW))
         ledger = cls(Database(state, files.NEW), keyring, store_id)
+        ledger.generations.write_first()
         ledger._anchors.write_first()
         return ledger
 
@@ -111,6 +121,7 @@ class Ledger:
 
         Raises:
             UnknownKeyError: The ledger is signed with a key that the keyring lacks.
+            KeyUnavailableError: `older`: the keyring is older than the ledger.
             LedgerMissingError: There is none.
             LedgerCorruptError: It is unsafe, damaged, changed, or written by a newer release.
         """
@@ -123,8 +134,9 @@ class Ledger:
             clock=clock,
         )
         try:
-            ledger = cls(database, keyring, store_id)
-            ledger._anchors.check()
+            ledger = cls(database, keyring, store_id, read_only=read_only)
+            ledger.generations.open()
+            ledger._anchors.read()
         except BaseException:
             database.close()
             raise
@@ -155,11 +167,6 @@ class Ledger:
     def changed_token(self) -> tuple[int, int, int]:
         """A value that differs from every earlier one if any process committed in between; compare it, no more."""
         return self._database.changed_token()
-
-    @property
-    def audit(self) -> AuditRows:
-        """What is known of the audit log."""
-        return self._audit
 
     # Data directories
 

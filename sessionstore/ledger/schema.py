@@ -31,6 +31,8 @@ _OBJECTS = {
     "audit": """CREATE TABLE audit (
     store_id TEXT NOT NULL, file INTEGER NOT NULL, key_id TEXT NOT NULL, payload BLOB NOT NULL, mac BLOB NOT NULL,
     PRIMARY KEY (store_id, file)) WITHOUT ROWID""",
+    "generation": """CREATE TABLE generation (
+    id INTEGER PRIMARY KEY CHECK (id = 1), key_id TEXT NOT NULL, payload BLOB NOT NULL, mac BLOB NOT NULL)""",
     "heads": """CREATE TABLE heads (
     store_id TEXT NOT NULL, session_id TEXT NOT NULL, state TEXT NOT NULL, updated_at TEXT NOT NULL, ext_key TEXT,
     key_id TEXT NOT NULL, payload BLOB NOT NULL, mac BLOB NOT NULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sessionstore.model.ids import check_id, check_key, check_name, check_tags, new_id
+from sessionstore.model.keys import KeyInfo, KeyNeeds, KeysReport, RotationReport, TakeOver
 from sessionstore.model.records import Message, ProjectRecord, Todo, check_todos
 from sessionstore.model.reports import (
     AuditFinding,
@@ -35,6 +36,9 @@ __all__ = [
     "CleanupReport",
     "InspectedLine",
     "Inspection",
+    "KeyInfo",
+    "KeyNeeds",
+    "KeysReport",
     "LoadWarning",
     "Message",
     "ProjectRecord",
@@ -42,11 +46,13 @@ __all__ = [
     "Provenance",
     "Rebinding",
     "Redaction",
+    "RotationReport",
     "SearchHit",
     "Session",
     "SessionPage",
     "SessionSummary",
     "StoreStats",
+    "TakeOver",
     "Todo",
     "Unreadable",
     "VerifyResult",

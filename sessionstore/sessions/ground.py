@@ -12,6 +12,7 @@ from sessionstore.config import Config
 from sessionstore.errors import StoreUnavailableError
 from sessionstore.format.log import Summary
 from sessionstore.format.seal import Sealed, Sealer
+from sessionstore.keystore import KeyChanges
 from sessionstore.ledger import Head, Ledger
 from sessionstore.model import SessionSummary, parse_time
 from sessionstore.signing import Keyring
@@ -25,6 +26,7 @@ class Ground:
     Attributes:
         store_id: Id that every signature binds.
         keyring, ledger, backend, config, audit: See their rooms.
+        keys: Changes the stored keyring.
         now: The wall clock.
         read_only: Nothing may be written.
         close: Releases everything.
@@ -36,6 +38,7 @@ class Ground:
     backend: Backend
     config: Config
     audit: AuditLog
+    keys: KeyChanges
     now: Callable[[], datetime]
     read_only: bool = False
     close: Callable[[], None] = lambda: None

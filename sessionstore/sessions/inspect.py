@@ -40,14 +40,17 @@ def inspect(ground: Ground, reader: Reader, session_id: str) -> Inspection:
         raise SessionNotFoundError
     with closing(log):
         code, text = "ok", ""
+        good_end: int | None = None
         try:
-            reader.check(session_id)
+            good_end = reader.check(session_id)[0].end
         except SessionStoreError as error:
             code, text = error.code, str(error)
         head = ground.ledger.head(session_id)
         size = log.stamp().size
         looked_at = min(size, ground.config.max_session_bytes)
-        lines = _lines(log.read(0, looked_at), _good_end(ground, session_id, log, looked_at))
+        if good_end is None:
+            good_end = _good_end(ground, session_id, log, looked_at)
+        lines = _lines(log.read(0, looked_at), good_end)
         return Inspection(session_id, size, None if head is None else head.rev, code, text, lines)
 
 

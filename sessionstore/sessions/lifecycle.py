@@ -104,7 +104,7 @@ class Lifecycle:
                 if getattr(error, "outcome", "not_written") == "not_written":
                     ground.ledger.commit(_tombstone(creating), old=creating, durable=True)
                 raise
-            self._writer.commit(head_after(creating, batch.sealed, stamp), creating, durable=True)
+            self._writer.anchor(batch.sealed, stamp, creating, durable=True)
         return session_id
 
     def delete(self, session_id: str, *, expected_rev: int | None = None) -> None:

@@ -14,6 +14,7 @@ from contextlib import closing
 from typing import Any, TypeVar
 
 from sessionstore.errors import KeyringError, UnsupportedVersionError, VerificationError
+from sessionstore.format.anchored import walk_anchored
 from sessionstore.format.chain import Unchained, chained_bodies
 from sessionstore.format.lines import STATE, Open, State, decode_state, read_lines
 from sessionstore.format.log import Content, Segment, walk
@@ -134,15 +135,25 @@ class Reader:
 
     def _segments(self, found: Found) -> Iterator[Segment]:
         last: Sealed | None = None
+        sealer = self._ground.sealer(found.head.session_id)
         try:
-            sealer = self._ground.sealer(found.head.session_id)
-            for segment in walk(sealer, found.log.read, end=found.sealed.end):
+            for segment in walk_anchored(sealer, found.log.read, found.sealed):
                 last = segment.sealed
                 yield segment
         except (Broken, KeyringError):
-            raise damaged(found.head.session_id, last) from None
+            raise damaged(found.head.session_id, self._last_good(found) or last) from None
         if last is None or last.signature != found.sealed.signature:
             raise damaged(found.head.session_id, last)
+
+    def _last_good(self, found: Found) -> Sealed | None:
+        """The last seal that verifies by its own signature: for people, who want to know where the damage begins."""
+        last: Sealed | None = None
+        try:
+            for segment in walk(self._ground.sealer(found.head.session_id), found.log.read, end=found.sealed.end):
+                last = segment.sealed
+        except (Broken, KeyringError):
+            pass  # that is where
+        return last
 
     def _load(self, look: Look) -> Session:
         found = look.found()

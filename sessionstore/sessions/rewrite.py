@@ -32,7 +32,7 @@ from sessionstore.format.log import Batch
 from sessionstore.ledger import scrub
 from sessionstore.model import Redaction, check_id
 from sessionstore.redaction import Redactor
-from sessionstore.sessions.ground import Ground, file_name, head_after
+from sessionstore.sessions.ground import Ground, file_name
 from sessionstore.sessions.look import Found
 from sessionstore.sessions.read import Reader
 from sessionstore.sessions.write import Ready, Writer
@@ -240,8 +240,7 @@ class Rewriter:
             )
             chunks = batch.chunks(self._lines(found, edit))
             stamp = ground.backend.write(file_name(session_id), chunks, replace=True)
-        head = head_after(ready.head, batch.sealed, stamp)
-        self._writer.commit(head, ready.head, durable=True)
+        head, _ = self._writer.anchor(batch.sealed, stamp, ready.head, durable=True)
         return head.rev
 
     def _lines(self, found: Found, edit: _Edit) -> Iterator[bytes]:

@@ -31,18 +31,18 @@ from sessionstore.errors import (
     KeyringError,
     MissingError,
     SessionNotFoundError,
-    StoreError,
-    StoreUnavailableError,
 )
+from sessionstore.format.cut import STEP_BYTES
 from sessionstore.format.lines import StateChange, entry_line, state_line
-from sessionstore.format.log import STEP_BYTES, Batch, summarised
+from sessionstore.format.log import Batch, summarised
 from sessionstore.format.seal import SEGMENT_BYTES, Broken, Seal, Sealed
 from sessionstore.ledger import Head
 from sessionstore.model import Message, check_id, check_key, format_time, next_time, parse_time
 from sessionstore.model.session import as_entry
+from sessionstore.sessions.anchor import anchor, seal_anew
 from sessionstore.sessions.ground import Ground, file_name, head_after, stamp_of
 from sessionstore.sessions.read import Reader
-from sessionstore.storage import Log
+from sessionstore.storage import Log, Stamp
 
 MAX_IDLE_LOGS = 64
 
@@ -140,10 +140,34 @@ class Writer:
             idempotency_key=idempotency_key,
         )
         stamp = ready.log.append(ready.sealed.end, batch.chunks(chain(lines, rest)))
-        head = head_after(ready.head, batch.sealed, stamp)
-        self.commit(head, ready.head)
-        ready.head, ready.sealed = head, batch.sealed
-        return head.rev
+        ready.head, ready.sealed = self.anchor(batch.sealed, stamp, ready.head, log=ready.log)
+        return ready.head.rev
+
+    def reseal(self, session_id: str) -> bool:
+        """Put one more seal, of the primary key, behind a session that ends with another's; whether that was done.
+
+        It says what the last one said, time and idempotency key included: nothing was saved.
+
+        Raises:
+            TooLargeError: The seal would bring the session over its cap.
+        """
+        with self._ground.locked(session_id), closing(self.ready(session_id)) as ready:
+            if ready.sealed.key_id == self._ground.keyring.primary.id:
+                return False
+            sealed, stamp = seal_anew(self._ground, ready.log, session_id, ready.sealed)
+            self.anchor(sealed, stamp, ready.head, log=ready.log)
+            return True
+
+    def settle(self, session_id: str) -> None:
+        """Bring the head up to a log that is ahead of it, as the next save would."""
+        with self._ground.locked(session_id):
+            self.ready(session_id).close()
+
+    def anchor(
+        self, sealed: Sealed, stamp: Stamp, old: Head, *, log: Log | None = None, durable: bool = False
+    ) -> tuple[Head, Sealed]:
+        """See `sessionstore.sessions.anchor`."""
+        return anchor(self._ground, sealed, stamp, old, log=log, durable=durable)
 
     def ready(self, session_id: str) -> Ready:
         """The session's log, open at an end that is known to be good. The caller holds the write lock.
@@ -171,7 +195,8 @@ class Writer:
         try:
             if held.log.current_stamp() != stamp_of(head):
                 return False
-            if held.head.tag != head.tag:  # another process saved
+            # Another process saved; or keys were changed, and the old one may be good for nothing any more.
+            if held.head.tag != head.tag or held.sealed.key_id != self._ground.keyring.primary.id:
                 sealed = self._named_seal(head, held.log)
                 if sealed is None:
                     return False
@@ -202,19 +227,6 @@ class Writer:
         """What the next seal says of the session; what it says of the bytes is still that of the last."""
         now = format_time(next_time(self._ground.now(), parse_time(ready.head.updated_at)))
         return summarised(ready.sealed.seal, change, now)
-
-    def commit(self, head: Head, old: Head, *, durable: bool = False) -> None:
-        """Move the head after bytes that are durable.
-
-        Raises:
-            StoreUnavailableError: `unknown`: the bytes are there, the head is behind.
-        """
-        try:
-            self._ground.ledger.commit(head, old=old, durable=durable)
-        except StoreError as error:
-            # Whoever comes next adopts the bytes. Cutting them back here could turn a commit that did reach the disk
-            # into a false rollback alarm.
-            raise StoreUnavailableError(reason=str(error), outcome="unknown") from error
 
     def _first_lines(
         self, entries: Iterable[dict[str, Any] | Message], change: StateChange | None

@@ -2,23 +2,54 @@
 
 from __future__ import annotations
 
-from sessionstore.signing.keyring import Key, Keyring, KeyStatus, Purpose, key_id, new_key, salt_check
+from sessionstore.signing.keyring import (
+    Key,
+    Keyring,
+    KeyRows,
+    KeyStatus,
+    Purpose,
+    key_id,
+    new_key,
+    salt_check,
+    waiting_key,
+)
+from sessionstore.signing.lifecycle import added, closed, promoted, retired, unfinished, waiting
 from sessionstore.signing.mac import MAC_BYTES, MacKey, TagMismatch, pae
-from sessionstore.signing.passphrase import PASSPHRASE_KEY_ID, SALT_BYTES, passphrase_key
+from sessionstore.signing.passphrase import (
+    NONCE_BYTES,
+    PASSPHRASE_KEY_ID,
+    SALT_BYTES,
+    check_passphrase,
+    decrypted,
+    encrypted,
+    passphrase_key,
+)
 
 __all__ = [
     "MAC_BYTES",
+    "NONCE_BYTES",
     "PASSPHRASE_KEY_ID",
     "SALT_BYTES",
     "Key",
+    "KeyRows",
     "KeyStatus",
     "Keyring",
     "MacKey",
     "Purpose",
     "TagMismatch",
+    "added",
+    "check_passphrase",
+    "closed",
+    "decrypted",
+    "encrypted",
     "key_id",
     "new_key",
     "pae",
     "passphrase_key",
+    "promoted",
+    "retired",
     "salt_check",
+    "unfinished",
+    "waiting",
+    "waiting_key",
 ]

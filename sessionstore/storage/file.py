@@ -29,6 +29,7 @@ from sessionstore.storage.runs import FileRuns
 
 _LONG_NAME_BYTES = 200
 _SETTLED_NS = 2_000_000_000
+_STEP_BYTES = 1024 * 1024
 
 
 class FileLog:
@@ -86,6 +87,7 @@ class FileBackend:
         locks: The locks of the state directory.
         runs: Who runs which session.
         data: The directory that holds those of logs and quarantine; a purge looks through all that are in it.
+        has_quarantine: Whether that directory is there.
 
     The directory and the locks stay the caller's to close.
     """
@@ -98,10 +100,12 @@ class FileBackend:
         runs: FileRuns,
         *,
         data: Directory | None = None,
+        has_quarantine: Callable[[], bool] = lambda: True,
     ) -> None:
         self._data = data
         self._sessions = sessions
         self._quarantine = quarantine
+        self._has_quarantine = has_quarantine
         self._locks = locks
         self._runs = runs
 
@@ -187,6 +191,31 @@ class FileBackend:
     def purge(self, session_id: str, *, dry_run: bool = False) -> Purged:
         """Remove what else holds bytes of a session; see `sessionstore.storage.purge`."""
         return purge(session_id, self._sessions, self._data, dry_run=dry_run)
+
+    def search_kept(self, text: bytes) -> int:
+        """How many of the files in quarantine hold `text`. What is no ordinary file of ours is none of them."""
+        if not self._has_quarantine():
+            return 0
+        found = 0
+        with self._quarantine() as quarantine:
+            for name in quarantine.names():
+                try:
+                    file = quarantine.open_file(name)
+                except UnsafeFileError:
+                    continue
+                if file is not None:
+                    with file:
+                        found += _holds(file, text)
+        return found
+
+
+def _holds(file: File, text: bytes) -> bool:
+    at, before = 0, b""
+    while step := file.read(at, _STEP_BYTES):
+        if text in before + step:
+            return True
+        at, before = at + len(step), step[-len(text) :]
+    return False
 
 
 def _unsafe(name: str, reason: str) -> UnsafeFileError:

@@ -233,6 +233,10 @@ class MemoryBackend:
                     del held[name]
             return Purged(tuple(sorted(found)))
 
+    def search_kept(self, text: bytes) -> int:
+        """How many of the kept bytes hold `text`."""
+        return sum(text in data for data in self.kept.values())
+
 
 def _after_fork_in_child() -> None:
     for backend in list(_instances):

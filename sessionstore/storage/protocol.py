@@ -178,3 +178,7 @@ class Backend(Protocol):
         Whoever calls it holds the session's lock for writing. In a dry run nothing is removed, only named.
         """
         ...
+
+    def search_kept(self, text: bytes) -> int:
+        """How many of the files in quarantine hold `text`. Makes nothing."""
+        ...

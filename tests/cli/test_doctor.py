@@ -66,6 +66,16 @@ class TestDiagnose:
         wrong = [finding for findings in found.values() for finding in findings if finding.level == "problem"]
         assert wrong == []
 
+    def test_a_change_of_keys_that_was_not_finished_is_told(
+        self, examine, session_id: str, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with open_store(home) as store, monkeypatch.context() as patched:
+            patched.setattr(store._ground.ledger.renewal, "page", lambda: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                store.rotate_keys()
+        told = [finding for finding in examine()["key"] if finding.level == "problem"]
+        assert [finding.mend for finding in told] == ["`sessionstore keys rotate` goes on with it"]
+
     def test_looking_changes_nothing(self, examine, session_id: str, home: Path) -> None:
         file = home / "data/sessions" / f"{session_id}.jsonl"
         file.chmod(0o644)
