@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sessionstore.model.ids import check_id, check_key, check_name, check_tags, new_id
 from sessionstore.model.records import Message, ProjectRecord, Todo, check_todos
+from sessionstore.model.recovery import Rebase, Repair, Restored, Standing
 from sessionstore.model.reports import (
     AuditFinding,
     AuditRecord,
@@ -39,11 +40,15 @@ __all__ = [
     "ProjectRecord",
     "ProjectState",
     "Provenance",
+    "Rebase",
     "Rebinding",
+    "Repair",
+    "Restored",
     "SearchHit",
     "Session",
     "SessionPage",
     "SessionSummary",
+    "Standing",
     "StoreStats",
     "Todo",
     "Unreadable",
