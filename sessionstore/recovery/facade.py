@@ -30,13 +30,13 @@ class StoreRecovery(StoreEdits):
             return repairing.keep_verified(self, id, dry_run=dry_run)
         return repairing.repair(self, id, dry_run=dry_run)
 
-    def restore(self, id: str, accept_rev: int, *, consent: str, dry_run: bool = False) -> Restored:
+    def restore(self, id: str, accept_rev: int | None, *, consent: str, dry_run: bool = False) -> Restored:
         """Take a session as its file is, although a newer or another state is known: after a backup was put back.
 
         The file must verify and be at exactly `accept_rev`. It is written anew, one revision above everything known.
 
         Args:
-            accept_rev: The revision of the file, as a person who saw it named it.
+            accept_rev: The revision of the file, as a person who saw it named it; None in a dry run, to see it.
             consent: Who agreed, in words (1 to 200 characters): it goes into the audit log.
             dry_run: Only say what would be done.
 

@@ -176,7 +176,9 @@ def _quarantine(edits: StoreEdits, plan: Repair) -> Repair:
     with closing(log):
         kept_as = backend.keep(f"{plan.session_id}.broken", pieces(log, 0, log.stamp().size))
     backend.delete(name)
-    return msgspec.structs.replace(plan, kept_as=kept_as)
+    # What is good of it cannot be taken out any more, unless the file is put back.
+    command = f"sessionstore delete {plan.session_id}" if plan.command else ""
+    return msgspec.structs.replace(plan, kept_as=kept_as, command=command)
 
 
 def _fork(edits: StoreEdits, head: Head, evidence: Evidence, origin: str, session_id: str | None) -> None:

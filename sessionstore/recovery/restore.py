@@ -45,7 +45,7 @@ from sessionstore.sessions.look import Found
 _TAKEN_BY_NAME = ("file_older", "two_histories", "ledger_older")
 
 
-def restore(edits: StoreEdits, session_id: str, accept_rev: int, *, consent: str, dry_run: bool) -> Restored:
+def restore(edits: StoreEdits, session_id: str, accept_rev: int | None, *, consent: str, dry_run: bool) -> Restored:
     """See `SessionStore.restore`."""
     check_id(session_id)
     check_consent(consent)
@@ -60,12 +60,14 @@ def restore(edits: StoreEdits, session_id: str, accept_rev: int, *, consent: str
             raise InvalidValueError(what="restore", reason=reason)
         if stands.direction not in _TAKEN_BY_NAME:
             edits._reader.find(session_id).log.close()  # raises the error that says what is wrong, and what to do
-        if stands.file_rev != accept_rev and stands.file_rev:
+        if accept_rev is None and not dry_run:
+            raise InvalidValueError(what="revision", reason="what is taken has to be named")
+        if accept_rev not in (None, stands.file_rev) and stands.file_rev:
             raise ConflictError(
                 session_id=session_id,
                 expected=accept_rev,
                 found=stands.file_rev,
-                hint="what is taken has to be named: `sessionstore rebase-heads --dry-run` shows both revisions",
+                hint=f"`sessionstore restore {session_id} --dry-run` shows what there is to be taken",
             )
         return _take(edits, held, stands, consent, by_name=True, dry_run=dry_run)
 

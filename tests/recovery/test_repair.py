@@ -74,6 +74,7 @@ class TestBroken:
         assert place.read(id) == broken
         done = place.store.repair(id)
         assert (done.action, done.code, done.set_aside_bytes) == ("quarantined", "invalid_signature", len(broken))
+        assert done.command == f"sessionstore delete {id}"
         assert place.kept() == [broken]
         with open(done.kept_as, "rb") as kept:
             assert kept.read() == broken
