@@ -161,6 +161,10 @@ class AsyncSessionStore:
     import_document = _awaited(SessionStore.import_document)
     cleanup = _awaited(SessionStore.cleanup)
 
+    repair = _awaited(SessionStore.repair)
+    restore = _awaited(SessionStore.restore)
+    rebase_heads = _awaited(SessionStore.rebase_heads)
+
     async def get_or_create(self, key: str, **create_args: Any) -> Session:
         """As `SessionStore.get_or_create`. Written out because type checkers cannot carry open keywords over."""
         return await self._pool.call(self._opened.get_or_create, key, **create_args)

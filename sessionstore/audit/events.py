@@ -159,6 +159,27 @@ EVENTS: dict[str, Event] = {
         synced=True,
         warns=True,
     ),
+    "repair": Event(
+        what="a damaged session was repaired, or what is good of it was taken out",
+        fields={"code": _word, "action": _word, "rev": _count, "bytes": _count, "fork": _id},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "restore": Event(
+        what="an older or other state of a session was taken because a person named its revision",
+        fields={"file_rev": _count, "known_rev": _count, "consent": _text},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "rebase": Event(
+        what="the ledger was brought up to a session file that is ahead of it",
+        fields={"file_rev": _count, "known_rev": _count, "consent": _text},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
     "store_claimed": Event(
         what="the ledger was bound to another data directory",
         fields={"path": _text},

@@ -78,8 +78,26 @@ class AuditReader:
             if row.state != "retired":
                 found = self._older(row)
                 yield from _decoded(found.data, found.good)
+        place, newest = Place(), 0
         if moment.head is not None:
-            yield from _decoded(moment.data, examine(self._lines, moment.data, moment.head).good)
+            good = examine(self._lines, moment.data, moment.head).good
+            yield from _decoded(moment.data, good)
+            newest = moment.head.file
+            place = good[-1].place if good else Place(moment.head.seq, moment.head.mac)
+        yield from self._unrecorded(moment.numbers, newest, place)
+
+    def _unrecorded(self, numbers: list[int], newest: int, place: Place) -> Iterator[AuditRecord]:
+        """Yield what is chained to the last recorded line in files that the ledger has no row of.
+
+        A process died before it wrote the row, or an older ledger was put back, which must not make the log forget.
+        """
+        while (newest := newest + 1) in numbers:
+            data, _ = self._bytes(newest, 0)
+            good = list(self._lines.walk(data, newest, place))
+            if not good:
+                return
+            yield from _decoded(data, good)
+            place = good[-1].place
 
     def verify(self) -> AuditReport:
         """Check every line of every file, and that none is missing. What is wrong is in the report, not raised.

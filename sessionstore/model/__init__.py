@@ -5,6 +5,7 @@ from __future__ import annotations
 from sessionstore.model.ids import check_id, check_key, check_name, check_tags, new_id
 from sessionstore.model.keys import KeyInfo, KeyNeeds, KeysReport, RotationReport, TakeOver
 from sessionstore.model.records import Message, ProjectRecord, Todo, check_todos
+from sessionstore.model.recovery import Rebase, Repair, Restored, Standing
 from sessionstore.model.reports import (
     AuditFinding,
     AuditRecord,
@@ -44,13 +45,17 @@ __all__ = [
     "ProjectRecord",
     "ProjectState",
     "Provenance",
+    "Rebase",
     "Rebinding",
     "Redaction",
+    "Repair",
+    "Restored",
     "RotationReport",
     "SearchHit",
     "Session",
     "SessionPage",
     "SessionSummary",
+    "Standing",
     "StoreStats",
     "TakeOver",
     "Todo",

@@ -1,0 +1,103 @@
+"""Somebody who may write the data directory wants the means of recovery to take what they put there."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from sessionstore import errors
+
+WHO = "a person who was deceived"
+
+
+@pytest.fixture
+def states(victim: Any) -> list[bytes]:
+    """Every state of the victim's file, a kept rewrite of it among them, the newest last."""
+    store, found = victim.store, [victim.good]
+    for number in range(3):
+        store.append(victim.id, [{"n": number, "fill": "x" * 100}])
+        found.append(victim.path.read_bytes())
+    store.rewind(victim.id, 2)
+    found.append(victim.path.read_bytes())
+    store.append(victim.id, [{"n": 9}])
+    victim.acknowledge()
+    found.append(victim.good)
+    return found
+
+
+class TestLaundering:
+    def test_no_older_file_is_taken_by_anything_that_names_no_revision(self, victim: Any, states: list[bytes]) -> None:
+        for older in states[:-1]:
+            victim.put(older)
+            assert victim.store.repair(victim.id).action == "left"
+            assert victim.store.repair(victim.id, keep_verified=True).fork is None
+            assert victim.store.rebase_heads(consent=WHO).taken == ()
+            assert victim.path.read_bytes() == older
+            victim.refusal()
+
+    def test_an_older_file_is_not_taken_under_the_revision_of_another(self, victim: Any, states: list[bytes]) -> None:
+        revs = []
+        for state in states:
+            victim.put(state)
+            try:
+                revs.append(victim.store.restore(victim.id, None, consent=WHO, dry_run=True).before.file_rev)
+            except errors.InvalidValueError:
+                revs.append(victim.session.rev)
+        assert len(set(revs)) == len(states)
+        for (older, rev), named in itertools.product(zip(states[:-1], revs[:-1], strict=True), revs):
+            if named != rev:
+                victim.put(older)
+                with pytest.raises(errors.ConflictError):
+                    victim.store.restore(victim.id, named, consent=WHO)
+
+    def test_what_was_refused_once_is_refused_after_a_restore_too(self, victim: Any, states: list[bytes]) -> None:
+        victim.put(states[1])
+        rev = victim.store.restore(victim.id, None, consent=WHO, dry_run=True).before.file_rev
+        victim.store.restore(victim.id, rev, consent=WHO)
+        for state in states:
+            victim.put(state)
+            victim.refusal()
+
+    def test_a_broken_file_taken_away_makes_no_room_for_an_older_one(self, victim: Any, states: list[bytes]) -> None:
+        victim.put(victim.good.replace(b'"n":9', b'"n":8'))
+        assert victim.store.repair(victim.id).action == "quarantined"
+        for older in states[:-1]:
+            victim.put(older)
+            victim.refusal()
+        victim.put(victim.good)
+        assert victim.store.load(victim.id).entries == victim.session.entries
+
+
+class TestKeptParts:
+    def test_only_what_a_good_seal_commits_is_taken_out(self, victim: Any, states: list[bytes]) -> None:
+        store, at = victim.store, victim.good.index(b'"n":9')
+        planted = b'{"entry":{"planted":1}}\n'
+        for data in (
+            victim.good[:at] + b'"n":8' + victim.good[at + 5 :],
+            victim.good[: victim.good.rindex(b'{"entry"')] + planted + victim.good[victim.good.rindex(b'{"entry"') :],
+        ):
+            victim.put(data)
+            made = store.repair(victim.id, keep_verified=True)
+            assert made.rev < made.head_rev
+            entries = store.load(made.fork).entries
+            assert entries == victim.session.entries[: len(entries)]
+
+    def test_a_deleted_sessions_file_gives_nothing_back(self, victim: Any) -> None:
+        victim.store.delete(victim.id)
+        victim.put(victim.good)
+        broken = victim.good[:-3]
+        for data in (victim.good, broken):
+            victim.put(data)
+            assert victim.store.repair(victim.id, keep_verified=True).fork is None
+        assert victim.store.list().sessions == ()
+
+    def test_a_link_in_the_files_place_is_neither_followed_nor_moved(self, victim: Any, tmp_path: Any) -> None:
+        outside = tmp_path / "outside"
+        outside.write_bytes(b"not ours")
+        victim.path.unlink()
+        victim.path.symlink_to(outside)
+        assert victim.store.repair(victim.id).code == "unsafe_file"
+        assert victim.path.is_symlink() and outside.read_bytes() == b"not ours"
+        assert not list((victim.root / "data").glob("quarantine/*.broken*"))
