@@ -26,7 +26,8 @@ from sessionstore.errors import (
     UnanchoredError,
     UnknownKeyError,
 )
-from sessionstore.format.log import STEP_BYTES, walk
+from sessionstore.format.cut import STEP_BYTES
+from sessionstore.format.log import walk
 from sessionstore.format.seal import Broken, Sealed
 from sessionstore.ledger import Head
 from sessionstore.model import Standing, check_name, parse_time

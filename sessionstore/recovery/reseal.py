@@ -14,7 +14,7 @@ from sessionstore.format.lines import ENTRY, OPEN, State, read_lines, state_line
 from sessionstore.format.log import Batch, summarised
 from sessionstore.model import format_time, next_time, parse_time
 from sessionstore.sessions import Ground, Reader
-from sessionstore.sessions.ground import file_name, head_after
+from sessionstore.sessions.ground import file_name
 from sessionstore.sessions.look import Found
 
 
@@ -43,8 +43,8 @@ def reseal(edits: StoreEdits, found: Found, rev: int) -> int:
     edits._writer.forget(head.session_id)
     lines = _lines(ground, edits._reader, found, state)
     stamp = ground.backend.write(file_name(head.session_id), batch.chunks(lines), replace=True)
-    edits._writer.commit(head_after(head, batch.sealed, stamp), head, durable=True)
-    return batch.sealed.seal.rev
+    anchored, _ = edits._writer.anchor(batch.sealed, stamp, head, durable=True)
+    return anchored.rev
 
 
 def _lines(ground: Ground, reader: Reader, found: Found, state: State) -> Iterator[bytes]:
