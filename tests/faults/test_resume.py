@@ -76,7 +76,9 @@ def opened(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SessionStore
 
 def start(stack: ExitStack, script: str, *args: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-W", "error", "-c", script, *map(str, args)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # Calls are counted in these processes, and measuring coverage would make calls of its own.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
     stack.enter_context(process)
     stack.callback(process.kill)
     return process
@@ -141,13 +143,17 @@ def test_a_kill_at_any_moment_of_a_resume_leaves_nothing_locked_and_nothing_chan
     with ExitStack() as stack:
         calls = int(said(start(stack, DIE, home, session.id, -1)))
         assert calls > MOMENTS
+        killed = 0
         for number in range(MOMENTS):
             process = start(stack, DIE, home, session.id, 1 + number * calls // MOMENTS)
-            assert process.wait() == -signal.SIGKILL
+            ended = process.wait()
+            assert ended in (0, -signal.SIGKILL)  # a run may make a few calls less than the first
+            killed += ended != 0
             assert file.read_bytes() == before
             with opened.resume(session.id) as run:
                 run.commit()
             assert run.session == session
+        assert killed > MOMENTS * 3 // 4
     report = opened.verify_audit()
     assert report.ok, report
     assert os.listdir(home / "state" / "runs") in ([], [".gitignore"])
