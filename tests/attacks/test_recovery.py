@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sessionstore import errors
+from sessionstore import errors, open_store
 
 WHO = "a person who was deceived"
 
@@ -101,3 +101,38 @@ class TestKeptParts:
         assert victim.store.repair(victim.id).code == "unsafe_file"
         assert victim.path.is_symlink() and outside.read_bytes() == b"not ours"
         assert not list((victim.root / "data").glob("quarantine/*.broken*"))
+
+
+class TestAdoption:
+    def test_what_the_store_knows_is_not_adopted_whatever_stands_there(self, victim: Any, states: list[bytes]) -> None:
+        for state in states[:-1]:
+            victim.put(state)
+            with pytest.raises(errors.VerificationError):
+                victim.store.adopt_sealed(victim.id, consent=WHO)
+        victim.store.delete(victim.id)
+        victim.put(victim.good)
+        with pytest.raises(errors.ResurrectedError):
+            victim.store.adopt_sealed(victim.id, consent=WHO)
+
+    def test_a_file_under_another_id_is_not_adopted(self, victim: Any) -> None:
+        other = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
+        for data in (victim.good, victim.good.replace(victim.id.encode(), other.encode())):
+            victim.file(other).write_bytes(data)
+            with pytest.raises(errors.VerificationError):
+                victim.store.adopt_sealed(other, consent=WHO)
+        assert [line.id for line in victim.store.list().sessions] == [victim.id]
+
+    def test_a_forged_file_is_marked_for_ever_and_opens_no_directory(self, victim: Any, tmp_path: Any) -> None:
+        (tmp_path / "target").mkdir()
+        with open_store(tmp_path / "forger", environ={}) as forger:
+            id = forger.create(project=tmp_path / "target").id
+            forged = (tmp_path / "forger/data/sessions" / f"{id}.jsonl").read_bytes()
+        victim.file(id).write_bytes(forged)
+        with pytest.raises(errors.UnknownKeyError):
+            victim.store.load(id)
+        victim.store.adopt_sealed(id, consent=WHO)
+        victim.store.append(id, [{"n": 1}])
+        victim.store.rewind(id, 0)
+        assert victim.store.load(id).provenance == victim.store.fork(id).provenance == "adopted"
+        with pytest.raises(errors.ProjectPathError), victim.store.resume(id):
+            pass

@@ -51,6 +51,7 @@ class TestTable:
             "repair",
             "restore",
             "rebase",
+            "sealed_adopted",
             "store_claimed",
             "import_trusted",
             "inventory_taken",
