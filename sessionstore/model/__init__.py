@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sessionstore.model.ids import check_id, check_key, check_name, check_tags, new_id
 from sessionstore.model.records import Message, ProjectRecord, Todo, check_todos
-from sessionstore.model.recovery import Rebase, Repair, Restored, SealedAdoption, Standing
+from sessionstore.model.recovery import Rebase, Rebuilt, Repair, Restored, SealedAdoption, Standing
 from sessionstore.model.reports import (
     AuditFinding,
     AuditRecord,
@@ -42,6 +42,7 @@ __all__ = [
     "Provenance",
     "Rebase",
     "Rebinding",
+    "Rebuilt",
     "Repair",
     "Restored",
     "SealedAdoption",

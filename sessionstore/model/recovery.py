@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from sessionstore.model.session import SessionSummary, Unreadable
+
 RepairAction = Literal["nothing", "settled", "quarantined", "kept_verified", "left"]
 Direction = Literal["file_older", "ledger_older", "two_histories", "no_record", "file_gone", "deleted_here"]
 
@@ -123,3 +125,15 @@ class SealedAdoption(msgspec.Struct, frozen=True, kw_only=True):
     known_rev: int
     rev: int
     kept_as: str | None = None
+
+
+class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
+    """A new ledger, made of the session files because the old one was lost.
+
+    Attributes:
+        taken: Sessions that have a record again.
+        left: Files that have none, with the code and the reason.
+    """
+
+    taken: tuple[SessionSummary, ...]
+    left: tuple[Unreadable, ...]

@@ -52,6 +52,7 @@ class TestTable:
             "restore",
             "rebase",
             "sealed_adopted",
+            "ledger_rebuilt",
             "store_claimed",
             "import_trusted",
             "inventory_taken",
