@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from sessionstore import errors, open_store
+from sessionstore.config import load_config
+from sessionstore.wiring import recover_ledger
 
 WHO = "a person who was deceived"
 
@@ -136,3 +138,34 @@ class TestAdoption:
         assert victim.store.load(id).provenance == victim.store.fork(id).provenance == "adopted"
         with pytest.raises(errors.ProjectPathError), victim.store.resume(id):
             pass
+
+
+class TestLostLedger:
+    def test_taking_the_ledger_away_makes_nothing_older_pass_in_silence(
+        self, victim: Any, states: list[bytes], root: Any
+    ) -> None:
+        store = victim.store
+        store._ground.audit.record("resume_committed", session_id=victim.id, rev=victim.session.rev)
+        store.close()
+        for found in (root / "state").glob("ledger.db*"):
+            found.unlink()
+        config = load_config(root=root, environ={}).config
+        victim.put(states[1])
+        with pytest.raises(errors.LedgerMissingError):
+            open_store(root, environ={})
+        done = recover_ledger(config, consent=WHO)
+        assert [(broken.name, broken.code) for broken in done.left] == [(victim.id, "rollback")]
+        with open_store(root, environ={}) as again, pytest.raises(errors.UnanchoredError):
+            again.load(victim.id)
+
+    def test_unsigned_files_planted_meanwhile_are_not_listed_as_genuine(self, victim: Any, root: Any) -> None:
+        victim.store.close()
+        planted = "7a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
+        (root / "data" / "sessions" / f"{planted}.json").write_text('{"version": 1}')
+        for found in (root / "state").glob("ledger.db*"):
+            found.unlink()
+        recover_ledger(load_config(root=root, environ={}).config, consent=WHO)
+        with open_store(root, environ={}) as again:
+            with pytest.raises(errors.UnsignedUnknownError):
+                again.load(planted)
+            assert again.load(victim.id).entries == victim.session.entries
