@@ -36,7 +36,7 @@ def adopt_sealed(invocation: Invocation, session: str, *, dry_run: bool, confirm
 
 def _lines(adoption: SealedAdoption) -> list[str]:
     """What a person has to see before they vouch."""
-    signatures = "all good" if adoption.checked else f"cannot be checked: key {adoption.key_id} is not here"
+    signatures = "all good" if adoption.checked else f"prove nothing: key {adoption.key_id} is not the primary key here"
     lines = [
         adoption.session_id,
         f"  name        {adoption.name}",

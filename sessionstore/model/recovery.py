@@ -104,7 +104,7 @@ class SealedAdoption(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         session_id: Which.
         key_id: The key that the file names.
-        checked: Whether every signature in it could be checked, and is good.
+        checked: Whether every signature in it could be checked and is good, the last one under the primary key.
         name: Of the session, as the file says.
         file_rev: Revision of the file.
         file_at: When that was saved, according to its seal.

@@ -60,7 +60,7 @@ class _Whole(NamedTuple):
         opened: Its first line.
         content: What is in it.
         last: The seal of that save.
-        checked: Whether every signature could be checked.
+        checked: Whether every signature could be checked, the last under the primary key.
     """
 
     opened: Open
@@ -201,7 +201,9 @@ def _read(edits: StoreEdits, session_id: str, log: Log) -> _Whole:
             content.add(segment)
     if content.opened is None or content.opened.id != session_id:
         raise WrongSessionError(session_id=session_id)
-    return _Whole(content.opened, content, last, not sealer.unchecked)
+    # A key that is not primary any more may be in other hands: what it signed is as good as unsigned.
+    checked = not sealer.unchecked and last.key_id == ground.keyring.primary.id
+    return _Whole(content.opened, content, last, checked)
 
 
 def _refuse_taken(edits: StoreEdits, opened: Open) -> None:

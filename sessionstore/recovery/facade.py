@@ -72,6 +72,7 @@ class StoreRecovery(StoreEdits):
 
         Raises:
             InvalidSignatureError: The file is damaged, or a key that is here did not sign it.
+            KeyDisabledError: A key sealed it that was given up here.
             WrongSessionError: It is the file of another session.
             InvalidValueError: The session is known here, or no consent is given.
             AlreadyExistsError: Its external key is taken.

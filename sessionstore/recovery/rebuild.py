@@ -14,10 +14,11 @@ from contextlib import closing
 from sessionstore.errors import (
     AlreadyExistsError,
     InvalidSignatureError,
+    KeyringError,
     RollbackError,
-    SessionStoreError,
     TooLargeError,
     UnsafeFileError,
+    VerificationError,
 )
 from sessionstore.format.lines import Open, decode_open
 from sessionstore.format.log import Summary, walk
@@ -41,9 +42,7 @@ def rebuild(ground: Ground) -> Rebuilt:
             ground.ledger.commit(head, old=None)
         except AlreadyExistsError as error:
             left.append(Unreadable(session_id, error.code, "another session has its external key"))
-        except SessionStoreError as error:
-            if error.code in ("store_unavailable", "ledger_corrupt", "ledger_missing"):
-                raise
+        except (VerificationError, KeyringError, TooLargeError) as error:
             left.append(Unreadable(session_id, error.code, str(error)))
         else:
             taken.append(summary_of(head))

@@ -47,7 +47,7 @@ class TestSealed:
         ran = call("adopt-it", stranger, "--dry-run")
         assert ran.code == 0
         assert "  name        far\n" in ran.out
-        assert "  signatures  cannot be checked: key " in ran.out
+        assert "  signatures  prove nothing: key " in ran.out
         assert "  becomes     revision 2, provenance adopted\n" in ran.out
         assert call("show", stranger).code == 8
 

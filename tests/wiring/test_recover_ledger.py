@@ -108,6 +108,15 @@ class TestRecover:
         done = recover_ledger(config_of(home), consent=WHO)
         assert [(broken.name, broken.code) for broken in done.left] == [(ids[0], "rollback")]
 
+    def test_one_over_the_cap_and_a_link_are_left(self, home: Path, ids: list[str]) -> None:
+        with opened(home) as store:
+            store.append(ids[0], [{"fill": "x" * 70_000}])
+        outside = file(home, ids[1]).rename(home / "outside")
+        file(home, ids[1]).symlink_to(outside)
+        lose(home)
+        done = recover_ledger(config_of(home, max_session_bytes=64 * 1024), consent=WHO)
+        assert {broken.name: broken.code for broken in done.left} == {ids[0]: "too_large", ids[1]: "unsafe_file"}
+
     def test_a_tail_keeps_nobody_out_and_is_still_told(self, home: Path, ids: list[str]) -> None:
         with file(home, ids[0]).open("ab") as stream:
             stream.write(b'{"entry":{"half')
