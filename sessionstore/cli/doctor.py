@@ -30,7 +30,8 @@ def command(invocation: Invocation, claim: bool, confirmed: bool) -> int | None:
     unless a directory is claimed. A file that is older than what was saved stays refused.
     """
     if claim:
-        return _claim(invocation, confirmed=confirmed)
+        _claim(invocation, confirmed=confirmed)
+        return None
     from sessionstore.health import diagnose
 
     loaded = invocation.load_config()
