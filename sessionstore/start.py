@@ -16,11 +16,13 @@ from sessionstore.errors import (
     LedgerCorruptError,
     LedgerMissingError,
     StoreMismatchError,
+    StoreUnavailableError,
     UnknownKeyError,
 )
 from sessionstore.fs import Directory
 from sessionstore.keystore import FileKeyStore, obtain
 from sessionstore.ledger import InventoryEntry, Ledger
+from sessionstore.ledger.files import is_there
 from sessionstore.model import format_time, new_id, utc_now
 from sessionstore.model.ids import is_id
 from sessionstore.sessions.unsigned import take_inventory
@@ -70,6 +72,21 @@ class Start:
         if not Ledger.exists(self._state):
             raise LedgerMissingError(path=str(self._config.state_dir / "ledger.db"))
         return keyring, self._store_id(), _notices(self._listed)
+
+    def without_ledger(self) -> tuple[Keyring, str]:
+        """Keyring and store id of a used store whose ledger is gone. The caller holds the init lock.
+
+        Raises:
+            StoreUnavailableError: There is a ledger.
+            KeyringError, StoreMismatchError: A part that is needed is missing or damaged too.
+        """
+        keyring = self._keys.load()
+        if keyring is None:
+            raise KeyUnavailableError(reason="missing", path=self._keys.path)
+        if is_there(self._state):
+            hint = "`sessionstore doctor` says whether it is whole; a broken one has to be moved away first"
+            raise StoreUnavailableError(reason="there is a ledger", outcome="not_written", hint=hint)
+        return keyring, self._store_id()
 
     def has_ledger(self) -> bool:
         """Whether state holds a ledger, or a trace of one."""

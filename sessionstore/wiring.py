@@ -25,7 +25,9 @@ from sessionstore.fs import Directory, Locks
 from sessionstore.fs.mount import file_system_kind
 from sessionstore.keystore import LOCK, FileKeyStore, KeyChanges
 from sessionstore.ledger import Ledger
-from sessionstore.model import utc_now
+from sessionstore.ledger.files import clear_traces
+from sessionstore.model import Rebuilt, utc_now
+from sessionstore.recovery import check_consent, rebuild
 from sessionstore.sessions import Ground
 from sessionstore.start import Start
 from sessionstore.storage import Backend, FileBackend, FileRuns, MemoryBackend
@@ -121,6 +123,57 @@ def claim_store(config: Config) -> str:
                     audit.record("store_claimed", path=places.data.path)
                     ledger.bind(store_id, *places.data.identity)
         return store_id
+
+
+def recover_ledger(config: Config, *, consent: str, dry_run: bool = False) -> Rebuilt:
+    """Make a new ledger from the session files, because the old one is gone for good and a person agrees.
+
+    Sessions that verify under the present key are recorded anew, and the data directory is bound. Not to be had back:
+    deletions, older keys' files, the inventory of unsigned files, and newer states than the files and the audit log
+    tell of.
+
+    Args:
+        config: The settings.
+        consent: Who agreed, in words (1 to 200 characters): it goes into the audit log.
+        dry_run: Only say what would be recorded; nothing is made.
+
+    Raises:
+        InvalidValueError: No consent is given.
+        StoreUnavailableError: There is a ledger, or as `open_store`.
+        KeyringError, StoreMismatchError: As `open_store`.
+    """
+    check_consent(consent)
+    with ExitStack() as opened:
+        places = _places(config, opened, memory=False, make=False)
+        opened.enter_context(places.locks.hold(INIT_LOCK, timeout_s=config.lock_timeout_s))
+        keyring, store_id = places.start.without_ledger()
+        state = places.state
+        if dry_run:
+            elsewhere = opened.enter_context(tempfile.TemporaryDirectory(prefix="sessionstore-"))
+            state = opened.enter_context(Directory.open(Path(elsewhere).resolve(), strict=True))
+        else:
+            clear_traces(state)
+        with Ledger.create(state, keyring, store_id) as ledger:
+            ledger.bind(store_id, *places.data.identity)
+            ledger.take_inventory(())
+            audit = AuditLog(places.state, keyring, store_id, ledger, places.locks, config, read_only=dry_run)
+            with closing(audit):
+                ground = Ground(
+                    store_id=store_id,
+                    keyring=keyring,
+                    ledger=ledger,
+                    backend=places.backend,
+                    config=config,
+                    audit=audit,
+                    now=utc_now,
+                    read_only=dry_run,
+                )
+                rebuilt = rebuild(ground)
+                if not dry_run:
+                    audit.record("ledger_rebuilt", taken=len(rebuilt.taken), left=len(rebuilt.left), consent=consent)
+        if not dry_run:
+            Ledger.place(state)
+        return rebuilt
 
 
 def _open(config: Config, opened: ExitStack, *, memory: bool, read_only: bool) -> tuple[Ground, tuple[str, ...]]:

@@ -164,6 +164,7 @@ class AsyncSessionStore:
     repair = _awaited(SessionStore.repair)
     restore = _awaited(SessionStore.restore)
     rebase_heads = _awaited(SessionStore.rebase_heads)
+    adopt_sealed = _awaited(SessionStore.adopt_sealed)
 
     async def get_or_create(self, key: str, **create_args: Any) -> Session:
         """As `SessionStore.get_or_create`. Written out because type checkers cannot carry open keywords over."""

@@ -180,6 +180,20 @@ EVENTS: dict[str, Event] = {
         synced=True,
         warns=True,
     ),
+    "sealed_adopted": Event(
+        what="a sealed file without a record here was taken in because somebody vouched for it",
+        fields={"key_id": _key_id, "file_rev": _count, "entries": _count, "consent": _text},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "ledger_rebuilt": Event(
+        what="the ledger was lost, and a new one was made of the session files",
+        fields={"taken": _count, "left": _count, "consent": _text},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
     "store_claimed": Event(
         what="the ledger was bound to another data directory",
         fields={"path": _text},

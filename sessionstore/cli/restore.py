@@ -24,7 +24,7 @@ from sessionstore.cli.resolve import resolve, session_argument
 @click.option("--accept-rev", metavar="N", type=click.IntRange(min=1), help="The revision of the file; look first.")
 @confirm.consent_options("Only say what would be taken.")
 def command(invocation: Invocation, session: str, accept_rev: int | None, dry_run: bool, confirmed: bool) -> int | None:
-    """Take a session as its file is, although a newer state is known.
+    """Take the older file of a session as its newest state.
 
     For a backup that was put back. What was saved after it is given up, so its revision has to be named. Shows what the
     file holds and what is known, and asks.

@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "repair": "sessionstore.cli.repair",
     "restore": "sessionstore.cli.restore",
     "rebase-heads": "sessionstore.cli.rebase",
+    "recover-ledger": "sessionstore.cli.recover",
     "rebind": "sessionstore.cli.rebind",
     "audit": "sessionstore.cli.audit",
     "keys": "sessionstore.cli.keyring",

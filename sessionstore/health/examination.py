@@ -24,7 +24,15 @@ from sessionstore.errors import KeyUnavailableError, SessionStoreError
 from sessionstore.fs import Directory
 from sessionstore.fs.mount import file_system_kind, why_unwritable
 from sessionstore.fs.project import pinning_report
-from sessionstore.health.findings import PRIVATE_BITS, Finding, Level, judge_limits, judge_pinning, judge_place
+from sessionstore.health.findings import (
+    PRIVATE_BITS,
+    Finding,
+    Level,
+    judge_limits,
+    judge_pinning,
+    judge_place,
+    mend_sessions,
+)
 from sessionstore.keystore import FileKeyStore
 from sessionstore.ledger import Ledger
 from sessionstore.signing import unfinished
@@ -130,7 +138,7 @@ class _Examination:
             self._add("store", "ok", "not made yet; the first command that needs it makes it")
         elif code not in {finding.code for finding in self.found}:
             text = f"{data.path} was used, but the key and the ledger that belong to it are gone"
-            mend = "restore the state directory from a backup; without it nothing here can be verified"
+            mend = "restore the state directory from a backup; without the key, files can only be adopted, one by one"
             self.found.append(Finding("store", "problem", code, text, mend))
 
     def store(self, state: Directory, open_read_only: Callable[[], SessionStore]) -> None:
@@ -228,7 +236,7 @@ class _Examination:
         codes = Counter(broken.code for broken in store.list(limit=None).unreadable)
         for code, count in sorted(codes.items()):
             level: Level = "note" if code == _LEGACY else "problem"
-            mend = "" if code == _LEGACY else "`sessionstore list --all` names them, each with the reason"
+            mend = "" if code == _LEGACY else mend_sessions(code)
             self.found.append(Finding("sessions", level, code, f"{count:,} that cannot be opened: {code}", mend))
 
     def _add(self, check: str, level: Level, text: str, mend: str = "") -> None:

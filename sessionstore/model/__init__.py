@@ -5,7 +5,7 @@ from __future__ import annotations
 from sessionstore.model.ids import check_id, check_key, check_name, check_tags, new_id
 from sessionstore.model.keys import KeyInfo, KeyNeeds, KeysReport, RotationReport, TakeOver
 from sessionstore.model.records import Message, ProjectRecord, Todo, check_todos
-from sessionstore.model.recovery import Rebase, Repair, Restored, Standing
+from sessionstore.model.recovery import Rebase, Rebuilt, Repair, Restored, SealedAdoption, Standing
 from sessionstore.model.reports import (
     AuditFinding,
     AuditRecord,
@@ -47,10 +47,12 @@ __all__ = [
     "Provenance",
     "Rebase",
     "Rebinding",
+    "Rebuilt",
     "Redaction",
     "Repair",
     "Restored",
     "RotationReport",
+    "SealedAdoption",
     "SearchHit",
     "Session",
     "SessionPage",

@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from sessionstore.model.session import SessionSummary, Unreadable
+
 RepairAction = Literal["nothing", "settled", "quarantined", "kept_verified", "left"]
 Direction = Literal["file_older", "ledger_older", "two_histories", "no_record", "file_gone", "deleted_here"]
 
@@ -94,3 +96,44 @@ class Rebase(msgspec.Struct, frozen=True, kw_only=True):
     taken: tuple[Restored, ...]
     left: tuple[Standing, ...]
     failed: tuple[tuple[str, str], ...] = ()
+
+
+class SealedAdoption(msgspec.Struct, frozen=True, kw_only=True):
+    """A sealed file without a record that was taken in, or would be in a dry run.
+
+    Attributes:
+        session_id: Which.
+        key_id: The key that the file names.
+        checked: Whether every signature in it could be checked and is good, the last one under the primary key.
+        name: Of the session, as the file says.
+        file_rev: Revision of the file.
+        file_at: When that was saved, according to its seal.
+        entries: How many it has.
+        known_rev: Highest revision of it that the audit log speaks of, 0 if it does not. Above `file_rev`, this is an
+            older state.
+        rev: Its revision now; in a dry run, what it would be.
+        kept_as: Where the original file is, None in a dry run.
+    """
+
+    session_id: str
+    key_id: str
+    checked: bool
+    name: str
+    file_rev: int
+    file_at: datetime
+    entries: int
+    known_rev: int
+    rev: int
+    kept_as: str | None = None
+
+
+class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
+    """A new ledger, made of the session files because the old one was lost.
+
+    Attributes:
+        taken: Sessions that have a record again.
+        left: Files that have none, with the code and the reason.
+    """
+
+    taken: tuple[SessionSummary, ...]
+    left: tuple[Unreadable, ...]

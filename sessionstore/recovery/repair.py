@@ -109,7 +109,8 @@ def _plan(edits: StoreEdits, session_id: str) -> Repair:
         stamp = edits._ground.backend.stamp(file_name(session_id))
         text, command = "its file goes into quarantine; the deletion stands", ""
         if isinstance(error, InvalidSignatureError):
-            text = f"its file goes into quarantine; it is good up to revision {good} of {rev}"
+            text = f"it is good up to revision {good} of {rev}" if good else "nothing of it is good"
+            text = f"its file goes into quarantine; {text}"
             command = (
                 f"sessionstore repair {session_id} --keep-verified" if good else f"sessionstore delete {session_id}"
             )

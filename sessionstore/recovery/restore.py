@@ -22,9 +22,11 @@ from sessionstore.errors import (
     ForkError,
     InvalidValueError,
     KeyDisabledError,
+    KeyringError,
     RollbackError,
     SessionNotFoundError,
-    SessionStoreError,
+    TooLargeError,
+    VerificationError,
 )
 from sessionstore.model import Rebase, Restored, Standing, check_id
 from sessionstore.recovery.evidence import (
@@ -86,12 +88,7 @@ def rebase(edits: StoreEdits, *, consent: str, dry_run: bool) -> Rebase:
             done = _rebased(edits, session_id, audited.get(session_id), consent, dry_run=dry_run)
         except SessionNotFoundError:
             continue  # deleted long ago, or meanwhile
-        except AlreadyRunningError as error:
-            failed.append((session_id, error.code))
-            continue
-        except SessionStoreError as error:
-            if error.code == "store_unavailable":
-                raise
+        except (AlreadyRunningError, VerificationError, KeyringError, TooLargeError) as error:
             failed.append((session_id, error.code))
             continue
         if isinstance(done, Restored):

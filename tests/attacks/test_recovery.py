@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from sessionstore import errors
+from sessionstore import errors, open_store
+from sessionstore.config import load_config
+from sessionstore.wiring import recover_ledger
 
 WHO = "a person who was deceived"
 
@@ -101,3 +103,69 @@ class TestKeptParts:
         assert victim.store.repair(victim.id).code == "unsafe_file"
         assert victim.path.is_symlink() and outside.read_bytes() == b"not ours"
         assert not list((victim.root / "data").glob("quarantine/*.broken*"))
+
+
+class TestAdoption:
+    def test_what_the_store_knows_is_not_adopted_whatever_stands_there(self, victim: Any, states: list[bytes]) -> None:
+        for state in states[:-1]:
+            victim.put(state)
+            with pytest.raises(errors.VerificationError):
+                victim.store.adopt_sealed(victim.id, consent=WHO)
+        victim.store.delete(victim.id)
+        victim.put(victim.good)
+        with pytest.raises(errors.ResurrectedError):
+            victim.store.adopt_sealed(victim.id, consent=WHO)
+
+    def test_a_file_under_another_id_is_not_adopted(self, victim: Any) -> None:
+        other = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
+        for data in (victim.good, victim.good.replace(victim.id.encode(), other.encode())):
+            victim.file(other).write_bytes(data)
+            with pytest.raises(errors.VerificationError):
+                victim.store.adopt_sealed(other, consent=WHO)
+        assert [line.id for line in victim.store.list().sessions] == [victim.id]
+
+    def test_a_forged_file_is_marked_for_ever_and_opens_no_directory(self, victim: Any, tmp_path: Any) -> None:
+        (tmp_path / "target").mkdir()
+        with open_store(tmp_path / "forger", environ={}) as forger:
+            id = forger.create(project=tmp_path / "target").id
+            forged = (tmp_path / "forger/data/sessions" / f"{id}.jsonl").read_bytes()
+        victim.file(id).write_bytes(forged)
+        with pytest.raises(errors.UnknownKeyError):
+            victim.store.load(id)
+        victim.store.adopt_sealed(id, consent=WHO)
+        victim.store.append(id, [{"n": 1}])
+        victim.store.rewind(id, 0)
+        assert victim.store.load(id).provenance == victim.store.fork(id).provenance == "adopted"
+        with pytest.raises(errors.ProjectPathError), victim.store.resume(id):
+            pass
+
+
+class TestLostLedger:
+    def test_taking_the_ledger_away_makes_nothing_older_pass_in_silence(
+        self, victim: Any, states: list[bytes], root: Any
+    ) -> None:
+        store = victim.store
+        store._ground.audit.record("resume_committed", session_id=victim.id, rev=victim.session.rev)
+        store.close()
+        for found in (root / "state").glob("ledger.db*"):
+            found.unlink()
+        config = load_config(root=root, environ={}).config
+        victim.put(states[1])
+        with pytest.raises(errors.LedgerMissingError):
+            open_store(root, environ={})
+        done = recover_ledger(config, consent=WHO)
+        assert [(broken.name, broken.code) for broken in done.left] == [(victim.id, "rollback")]
+        with open_store(root, environ={}) as again, pytest.raises(errors.UnanchoredError):
+            again.load(victim.id)
+
+    def test_unsigned_files_planted_meanwhile_are_not_listed_as_genuine(self, victim: Any, root: Any) -> None:
+        victim.store.close()
+        planted = "7a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
+        (root / "data" / "sessions" / f"{planted}.json").write_text('{"version": 1}')
+        for found in (root / "state").glob("ledger.db*"):
+            found.unlink()
+        recover_ledger(load_config(root=root, environ={}).config, consent=WHO)
+        with open_store(root, environ={}) as again:
+            with pytest.raises(errors.UnsignedUnknownError):
+                again.load(planted)
+            assert again.load(victim.id).entries == victim.session.entries

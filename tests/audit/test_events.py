@@ -51,6 +51,8 @@ class TestTable:
             "repair",
             "restore",
             "rebase",
+            "sealed_adopted",
+            "ledger_rebuilt",
             "store_claimed",
             "key_added",
             "key_retired",

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sessionstore import errors
+
 
 @pytest.fixture
 def file(home: Path, session_id: str) -> Path:
@@ -202,13 +204,108 @@ class TestClaim:
         assert call("doctor", "--claim", "--confirm", "--json").value["claimed"]
 
 
+class TestRecoverLedger:
+    @pytest.fixture
+    def lost(self, home: Path, session_id: str) -> str:
+        (home / "state/ledger.db").unlink()
+        return session_id
+
+    def test_until_then_every_command_names_it(self, call, lost: str) -> None:
+        for arguments in (["list"], ["show", lost], ["verify"], ["new"]):
+            ran = call(*arguments)
+            assert ran.code == 8
+            assert "`sessionstore recover-ledger --dry-run`" in ran.err
+        doctor = call("doctor")
+        assert doctor.code == 1
+        assert "`sessionstore recover-ledger --dry-run`" in doctor.err
+
+    def test_it_is_made_with_consent_only(self, call, home: Path, lost: str) -> None:
+        assert call("recover-ledger", "--dry-run") == (0, f"would record {lost}  revision 2  first\n", "")
+        assert call("recover-ledger").code == 2
+        assert not (home / "state/ledger.db").exists()
+        ran = call("recover-ledger", "--confirm")
+        assert (ran.code, ran.out) == (0, f"recorded {lost}  revision 2  first\n")
+        assert call("verify").code == 0
+        refused = call("recover-ledger", "--confirm", "--json")
+        assert (refused.code, refused.error["code"]) == (8, "store_unavailable")
+
+    def test_what_is_left_ends_with_4(self, call, home: Path, lost: str, file: Path) -> None:
+        file.write_bytes(file.read_bytes().replace(b"hello", b"hallo"))
+        ran = call("recover-ledger", "--confirm")
+        assert ran.code == 4
+        assert re.search(rf"^{lost}  invalid_signature ", ran.out, re.MULTILINE)
+        assert call("recover-ledger", "--dry-run", "--json").code == 8
+
+    def test_a_lost_key_is_got_over_by_adoption_alone(self, call, home: Path, session_id: str, file: Path) -> None:
+        from sessionstore import open_store
+
+        (home / "state/keyring").unlink()
+        assert call("list").code == 8
+        assert call("recover-ledger", "--confirm", "--json").error["code"] == "key_unavailable"
+        file.rename(home / "aside")
+        (home / "state").rename(home / "old-state")
+        assert call("list").code == 0
+        (home / "aside").rename(file)
+        assert call("show", session_id, "--json").error["code"] == "unknown_key"
+        with open_store(home, environ={}) as store:
+            store.adopt_sealed(session_id, consent="the test")
+        assert call("show", session_id, "--json").value["session"]["provenance"] == "adopted"
+
+
+class TestDoctor:
+    def test_each_problem_of_a_session_has_its_command(
+        self, call, home: Path, older: str, file: Path, session_id: str
+    ) -> None:
+        stranger = file.with_name("0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d.jsonl")
+        stranger.write_bytes(file.read_bytes())
+        gone = call("new").out.strip()
+        file.with_name(f"{gone}.jsonl").unlink()
+        found = {one["code"]: one["mend"] for one in call("doctor", "--json").value["findings"] if one["code"]}
+        assert "`sessionstore rebase-heads --dry-run`" in found["rollback"]
+        assert "`sessionstore adopt ID --sealed --dry-run`" in found["unanchored"]
+        assert "`sessionstore delete ID`" in found["missing"]
+
+    def test_every_code_of_a_session_that_cannot_be_opened_has_a_mend(self) -> None:
+        from sessionstore.health.findings import mend_sessions
+
+        for name in errors.__all__:
+            cls = getattr(errors, name)
+            if issubclass(cls, errors.VerificationError) and "code" in vars(cls) and cls.code != "too_deep":
+                assert mend_sessions(cls.code) != mend_sessions("no such code")
+
+    def test_each_command_that_a_mend_names_is_there(self) -> None:
+        from sessionstore.cli.root import COMMANDS
+        from sessionstore.health import findings
+
+        named = set(re.findall(r"`sessionstore ([a-z-]+)", " ".join(findings._MENDS.values())))
+        assert named - set(COMMANDS) <= {"adopt"}
+
+
+class TestInspect:
+    def test_what_it_gives_cannot_be_saved_or_resumed(self, home: Path, damaged: str) -> None:
+        from sessionstore import open_store
+        from sessionstore.model import Inspection, Session
+
+        with open_store(home, environ={}, read_only=True) as store:
+            found = store.inspect(damaged)
+            assert isinstance(found, Inspection) and not isinstance(found, Session)
+            assert found.code == "invalid_signature"
+        with open_store(home, environ={}) as store:
+            for call in (store.save, store.resume, store.append):
+                with pytest.raises((AttributeError, TypeError, ValueError, errors.SessionStoreError)):
+                    result = call(found)  # type: ignore[arg-type]
+                    if hasattr(result, "__enter__"):
+                        result.__enter__()
+            with pytest.raises(AttributeError):
+                found.code = "ok"  # type: ignore[misc]
+
+
 class TestEveryHint:
     def test_each_command_that_an_error_names_is_there(self) -> None:
-        from sessionstore import errors
         from sessionstore.cli.root import COMMANDS
 
         named = set()
         for name in errors.__all__:
             named |= set(re.findall(r"`sessionstore ([a-z-]+)", getattr(errors, name).advice))
         assert named - set(COMMANDS) <= {"adopt"}
-        assert {"repair", "restore", "inspect", "doctor", "delete"} <= named
+        assert {"repair", "restore", "inspect", "doctor", "delete", "recover-ledger"} <= named

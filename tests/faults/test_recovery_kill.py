@@ -186,8 +186,30 @@ def after(store, case):
 """
 
 
+ADOPT = """
+import shutil
+def make(store):
+    with open_store(home / "elsewhere", environ={}) as other:
+        id = session(other)
+    shutil.copy2(home / "elsewhere/data/sessions" / (id + ".jsonl"), file(id))
+    return id, file(id).read_bytes()
+def act(store, case):
+    if refusal(lambda: store.load(case[0])):
+        store.adopt_sealed(case[0], consent="the test")
+def between(store, case):
+    code = refusal(lambda: store.load(case[0]))
+    now = file(case[0]).read_bytes()
+    assert code in (None, "unknown_key", "unanchored") and (now == case[1]) == (code == "unknown_key")
+    assert now == case[1] or case[1] in kept()
+    return code is None
+def after(store, case):
+    loaded = store.load(case[0])
+    assert (loaded.provenance, numbers(store, case[0])) == ("adopted", [0, 1, 2]) and loaded.rev in (5, 6)
+"""
+
+
 @pytest.mark.parametrize(
-    "case", [TAIL, BROKEN, KEEP, RESTORE, REBASE], ids=["tail", "broken", "keep", "restore", "rebase"]
+    "case", [TAIL, BROKEN, KEEP, RESTORE, REBASE, ADOPT], ids=["tail", "broken", "keep", "restore", "rebase", "adopt"]
 )
 def test_killed_at_any_moment_it_loses_nothing_and_is_done_the_second_time(case: str, home: Path) -> None:
     command = [sys.executable, "-W", "error", "-c", BEGIN + case + END, str(home), str(KILLS)]

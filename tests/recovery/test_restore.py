@@ -96,6 +96,11 @@ class TestRestore:
         with pytest.raises(errors.ConflictError):
             place.store.restore(id, named, consent=WHO)
 
+    def test_without_a_revision_it_only_says_what_there_is(self, place: Any, older: str) -> None:
+        assert place.store.restore(older, None, consent=WHO, dry_run=True).before.file_rev == 4
+        with pytest.raises(errors.InvalidValueError, match="has to be named"):
+            place.store.restore(older, None, consent=WHO)
+
     def test_a_second_time_there_is_nothing_to_restore(self, place: Any, older: str) -> None:
         place.store.restore(older, 4, consent=WHO)
         with pytest.raises(errors.InvalidValueError, match="nothing to restore"):
@@ -188,7 +193,9 @@ class TestDamage:
         place.store.append(id, [{"n": 3}])
         store = place.older_ledger()
         before = place.damaged(id, 1)
-        assert store.rebase_heads(consent=WHO).failed == ((id, "invalid_signature"),)
+        for dry_run in (True, False):
+            done = store.rebase_heads(consent=WHO, dry_run=dry_run)
+            assert (done.taken, done.failed) == ((), ((id, "invalid_signature"),))
         with pytest.raises(errors.InvalidSignatureError):
             store.restore(id, 5, consent=WHO)
         assert place.read(id) == before
