@@ -145,7 +145,7 @@ def recover_ledger(config: Config, *, consent: str, dry_run: bool = False) -> Re
     check_consent(consent)
     with ExitStack() as opened:
         places = _places(config, opened, memory=False, make=False)
-        opened.enter_context(places.locks.hold(INIT_LOCK, timeout_s=config.lock_timeout_s))
+        opened.enter_context(places.locks.hold(LOCK, timeout_s=config.lock_timeout_s))
         keyring, store_id = places.start.without_ledger()
         state = places.state
         if dry_run:
@@ -165,6 +165,7 @@ def recover_ledger(config: Config, *, consent: str, dry_run: bool = False) -> Re
                     backend=places.backend,
                     config=config,
                     audit=audit,
+                    keys=KeyChanges(places.keys, places.locks, config.lock_timeout_s),
                     now=utc_now,
                     read_only=dry_run,
                 )

@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 
-from sessionstore.audit.events import EVENTS, Ready, Value, prepare
+from sessionstore.audit.events import EVENTS, Ready, prepare
+from sessionstore.audit.kinds import Value
 from sessionstore.audit.lines import Lines, key_ids
 from sessionstore.audit.read import AuditReader
 from sessionstore.audit.retire import Retirement

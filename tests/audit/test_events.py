@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import sessionstore
 from sessionstore import errors
-from sessionstore.audit.events import CUT, EVENTS, MAX_TEXT_BYTES, Event, cut, prepare
+from sessionstore.audit.events import EVENTS, Event, prepare
+from sessionstore.audit.kinds import CUT, MAX_TEXT_BYTES, cut
 from sessionstore.audit.lines import MAX_LINE_BYTES, Lines, Place
 from sessionstore.errors import InvalidValueError
 from sessionstore.signing import Keyring
