@@ -268,7 +268,7 @@ class TestThePage:
             for name in re.findall(r'b"(sessionstore/\w+/\d+)"', path.read_text())
         }
         assert used == set(re.findall(r"`(sessionstore/\w+/\d+)`", self.page))
-        assert {name.split("/")[1] for name in used} == {*IN_USE, "auditrow"}
+        assert {name.split("/")[1] for name in used} == {*IN_USE, "auditrow", "generation", "keys"}
 
     @pytest.mark.parametrize(
         "number",
