@@ -62,7 +62,7 @@ class Key:
             raise ValueError("only a destroyed key has no bytes, and rows under the primary key count")
         self.id = key_id(secret) if id is None else id
         self.secret = b"" if status == "destroyed" else secret
-        self.status = status
+        self.status: KeyStatus = status
         self.created_at = created_at
         self.rows: KeyRows = "closed" if status == "destroyed" else rows
 
