@@ -31,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "import": "sessionstore.cli.imports",
     "verify": "sessionstore.cli.verify",
     "inspect": "sessionstore.cli.inspect",
+    "adopt": "sessionstore.cli.adopt",
     "repair": "sessionstore.cli.repair",
     "restore": "sessionstore.cli.restore",
     "rebase-heads": "sessionstore.cli.rebase",

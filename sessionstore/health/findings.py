@@ -28,7 +28,7 @@ _MENDS = {
     "wrong_session": "put the files back under their own names; `sessionstore inspect ID --unverified` shows one",
     "signature_stripped": "restore the sealed files from a backup",
     "legacy_modified": "restore the original files from a backup",
-    "unsigned_unknown": "find out where they come from; `sessionstore adopt ID --dry-run` for those you vouch for",
+    "unsigned_unknown": "find out where they come from; this release opens none that was not listed",
     "too_large": "raise max_session_bytes, or `sessionstore delete ID`",
     "unsafe_file": "move them away by hand; links and other users' files are never followed",
     "unsupported_version": "open them with the release that wrote them, or a newer one",

@@ -26,7 +26,6 @@ from sessionstore.errors import (
     UnanchoredError,
     UnknownKeyError,
 )
-from sessionstore.format.cut import STEP_BYTES
 from sessionstore.format.log import walk
 from sessionstore.format.seal import Broken, Sealed
 from sessionstore.ledger import Head
@@ -37,6 +36,7 @@ from sessionstore.sessions import Ground, Reader
 from sessionstore.sessions.ground import file_name
 from sessionstore.storage import Log
 
+_STEP_BYTES = 1024 * 1024
 # Which field of which event says what revision a session had.
 _REVISIONS = {"resume_committed": ("rev",), "restore": ("known_rev",), "rebase": ("known_rev", "file_rev")}
 
@@ -181,7 +181,7 @@ def ids_of(ground: Ground) -> list[str]:
 
 def pieces(log: Log, start: int, end: int) -> Iterator[bytes]:
     """The bytes of a log from `start` to `end`, a step at a time."""
-    while start < end and (piece := log.read(start, min(STEP_BYTES, end - start))):
+    while start < end and (piece := log.read(start, min(_STEP_BYTES, end - start))):
         yield piece
         start += len(piece)
 
