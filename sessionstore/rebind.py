@@ -8,39 +8,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sessionstore.edits import StoreEdits
-from sessionstore.errors import InvalidValueError, SessionNotFoundError, StoreUnavailableError, VerificationError
+from sessionstore.errors import (
+    InvalidValueError,
+    KeyringError,
+    SessionNotFoundError,
+    TooLargeError,
+    VerificationError,
+)
 from sessionstore.format.lines import StateChange
 from sessionstore.fs.project import capture, stated
 from sessionstore.fs.resolve import is_inside
-from sessionstore.fs.verdicts import refused
+from sessionstore.fs.verdicts import AnyPath, refused
 from sessionstore.model import ProjectRecord, Rebinding, SessionSummary, check_id, check_name
-from sessionstore.view import Path
+from sessionstore.sessions import Ground, Index, Reader, Writer
+from sessionstore.sessions.index import Filter
 
 
 def rebind(
-    edits: StoreEdits,
+    ground: Ground,
+    reader: Reader,
+    writer: Writer,
     session_id: str,
-    path: Path | None,
+    path: AnyPath | None,
     *,
     consent: str,
     trust: Iterable[str],
-    allowed_roots: Iterable[Path] | None,
-    expected: ProjectRecord | None,
+    allowed_roots: Iterable[AnyPath] | None,
+    expected: Rebinding | None,
     dry_run: bool,
 ) -> Rebinding:
     """See `SessionStore.rebind`."""
-    ground = edits._ground
     check_id(session_id)
     try:
         check_name(consent)
     except InvalidValueError as exc:
         reason = "who agreed, in 1 to 200 characters without control characters"
         raise InvalidValueError(what="consent", reason=reason) from exc
-    if ground.read_only:
-        raise StoreUnavailableError(reason="the store was opened read-only", outcome="not_written")
+    ground.refuse_read_only()
     with ground.backend.at_rest(session_id):
-        session = edits.load(session_id)
+        session = reader.load(session_id)
         before = session.project
         if path is None:
             if before is None:
@@ -49,10 +55,10 @@ def rebind(
         if allowed_roots is None:
             allowed_roots = () if before is None else before.allowed_roots
         after = capture(path, allowed_roots=tuple(allowed_roots), trust=tuple(trust))
-        if expected is not None and after != expected:
-            hint = "look at the directory again, then repeat the call"
-            raise refused(after.path, "replaced", "it is not the directory that was agreed to", hint)
         rebinding = Rebinding(session_id, before, after)
+        if expected is not None and rebinding != expected:
+            hint = "look at the directory again, then repeat the call"
+            raise refused(after.path, "replaced", "it is not what was agreed to", hint)
         if dry_run or not rebinding.changed:
             return rebinding
         shown = None if before is None else before.display_path
@@ -64,23 +70,25 @@ def rebind(
             consent=consent,
             trust=" ".join(after.trust) or None,
         )
-        edits._writer.append(session_id, change=StateChange(project=after), expected_rev=session.rev)
+        writer.append(session_id, change=StateChange(project=after), expected_rev=session.rev)
         ground.ledger.sync()
         return rebinding
 
 
-def bound_below(edits: StoreEdits, directory: Path) -> Iterator[tuple[SessionSummary, ProjectRecord | None]]:
+def bound_below(
+    index: Index, reader: Reader, directory: AnyPath
+) -> Iterator[tuple[SessionSummary, ProjectRecord | None]]:
     """See `SessionStore.bound_below`."""
     wanted = stated(directory)
-    for summary in edits.list().sessions:
+    for summary in index.page(Filter()).sessions:
         # The list holds the path as text, perhaps cut; the record decides.
         if summary.project is None or not summary.project.startswith(wanted.display_path[: len(summary.project)]):
             continue
         try:
-            record = edits._reader.project(summary.id)
+            record = reader.project(summary.id)
         except SessionNotFoundError:
             continue
-        except VerificationError:
+        except (VerificationError, TooLargeError, KeyringError):
             yield summary, None
             continue
         if record is not None and is_inside(record.path, wanted.path):

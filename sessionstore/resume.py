@@ -20,6 +20,7 @@ Not promised: that the contents of the directory are benign or unchanged; that t
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,11 +30,11 @@ from msgspec import UNSET, UnsetType
 from sessionstore.edits import Entries, StoreEdits
 from sessionstore.errors import (
     InvalidIdError,
+    InvalidValueError,
     ProjectPathError,
     RateLimitError,
     RunStateError,
     SessionStoreError,
-    StoreUnavailableError,
 )
 from sessionstore.fs.project import ProjectRoot, pin
 from sessionstore.model import LoadWarning, Session, Todo, check_id, format_time
@@ -56,23 +57,26 @@ _REASONS: dict[State, str] = {
 
 
 class Run:
-    """One run of a resumed session, made by `store.resume`. Ends with its block. May be used from any thread.
+    """One run of a resumed session, made by `store.resume`. Ends with its block.
+
+    May be used from any thread; its calls wait for each other, the end of the block too.
 
     Attributes:
         session: The session as it was loaded; it does not follow what is saved later.
         project: The pinned directory, or None for a session without one.
         warnings: What is worth telling about session and directory although both are good.
-        exit_status: Set it to what the tool ended with, 0 or more, and the audit log keeps it; None if unknown.
     """
 
-    def __init__(self, edits: StoreEdits, session: Session, project: ProjectRoot | None) -> None:
+    def __init__(self, ground: Ground, edits: StoreEdits, session: Session, project: ProjectRoot | None) -> None:
         self.session = session
         self.project = project
-        self.exit_status: int | None = None
         self._edits = edits
-        self._ground: Ground = edits._ground
+        self._ground = ground
         self._state: State = "uncommitted"
+        self._exit_status: int | None = None
         self._pid = os.getpid()
+        # A commit that is cancelled goes on in its thread: the block must not end, and free the session, before it.
+        self._turn = threading.RLock()
         self._hooks = ExitStack()
 
     def __repr__(self) -> str:
@@ -88,14 +92,33 @@ class Run:
         """See the class."""
         return self.session.warnings + (() if self.project is None else self.project.warnings)
 
+    @property
+    def exit_status(self) -> int | None:
+        """What the tool ended with, for the audit log; None until somebody sets it.
+
+        A negative one, as `subprocess` has it for a tool that a signal killed, becomes 128 and the signal.
+
+        Raises (on setting):
+            InvalidValueError: It is no whole number from -127 to 255.
+        """
+        return self._exit_status
+
+    @exit_status.setter
+    def exit_status(self, status: int | None) -> None:
+        if status is not None and (not isinstance(status, int) or not -127 <= status <= 255):
+            raise InvalidValueError(what="exit status", reason="a whole number from -127 to 255 is needed, or None")
+        self._exit_status = 128 - status if status is not None and status < 0 else status
+
     def on_rollback(self, hook: Callable[[], object]) -> None:
         """Call `hook` if the run ends before it is committed; the latest first, all of them even if one raises.
+
+        What a hook raises leaves the block, unless something else does already: then it is noted on that.
 
         Raises:
             RunStateError: There is nothing left to roll back.
         """
-        self._demand("uncommitted")
-        self._hooks.callback(hook)
+        with self._held("uncommitted"):
+            self._hooks.callback(hook)
 
     def commit(self) -> None:
         """Check the directory once more, now that the tool has started; from here on the run is on record.
@@ -110,17 +133,17 @@ class Run:
             StoreUnavailableError: The audit log or the ledger cannot be written.
             RunStateError: It was committed already, or is over.
         """
-        self._demand("uncommitted")
-        try:
-            if self.project is not None:
-                self.project.check()
-            self._ground.ledger.sync()
-            self._ground.audit.record("resume_committed", session_id=self.session.id, rev=self.session.rev)
-        except BaseException as error:
-            self._roll_back(error)
-            raise
-        self._state = "committed"
-        self._hooks.pop_all()
+        with self._held("uncommitted"):
+            try:
+                if self.project is not None:
+                    self.project.check()
+                self._ground.ledger.sync()
+                self._ground.audit.record("resume_committed", session_id=self.session.id, rev=self.session.rev)
+            except BaseException as error:
+                self._roll_back(error)
+                raise
+            self._state = "committed"
+            self._hooks.pop_all()
 
     def append(
         self,
@@ -138,83 +161,94 @@ class Run:
         Raises:
             RunStateError: The run is not committed: a resume that may still be refused changes nothing.
         """
-        self._demand("committed")
-        return self._edits.append(
-            self.session.id,
-            entries,
-            todos=todos,
-            config=config,
-            name=name,
-            tags=tags,
-            expected_rev=expected_rev,
-            idempotency_key=idempotency_key,
-        )
+        with self._held("committed"):
+            return self._edits.append(
+                self.session.id,
+                entries,
+                todos=todos,
+                config=config,
+                name=name,
+                tags=tags,
+                expected_rev=expected_rev,
+                idempotency_key=idempotency_key,
+            )
 
-    def _demand(self, state: State) -> None:
-        if self.state != state:
-            raise RunStateError(session_id=self.session.id, state=self.state, reason=_REASONS[self.state])
+    @contextmanager
+    def _held(self, state: State) -> Iterator[None]:
+        """Keep the run in `state` for the block, or refuse."""
+        # Before the mutex: whoever held it when this process was forked is not here to release it.
+        if self._pid != os.getpid():
+            raise self._refusal("other_process")
+        with self._turn:
+            if self._state != state:
+                raise self._refusal(self._state)
+            yield
+
+    def _refusal(self, state: State) -> RunStateError:
+        return RunStateError(session_id=self.session.id, state=state, reason=_REASONS[state])
 
     def _end(self, error: BaseException | None) -> None:
         """The end of the block, whatever the reason. A forked child ends nothing of its parent's."""
-        if self.state == "uncommitted":
-            self._roll_back(error)
-        elif self.state == "committed":
-            self._state = "over"
-            self._ground.audit.record("resume_ended", session_id=self.session.id, status=self.exit_status)
+        if self._pid != os.getpid():
+            return
+        with self._turn:
+            if self._state == "uncommitted":
+                self._roll_back(error)
+            elif self._state == "committed":
+                self._state = "over"
+                self._ground.audit.record("resume_ended", session_id=self.session.id, status=self._exit_status)
 
     def _roll_back(self, error: BaseException | None) -> None:
         self._state = "over"
         with ExitStack() as ending:
+            ending.callback(_note_refusal, self._ground, "resume_rolled_back", self.session.id, error)
             if self.project is not None:
                 ending.callback(self.project.close)
-            # First of all, and whatever becomes of the audit line: a hook is what stops the tool.
-            ending.push(self._hooks)
-            _note_refusal(self._ground, "resume_rolled_back", self.session.id, error)
+            # First of all: a hook is what stops the tool.
+            try:
+                self._hooks.close()
+            except Exception as failed:
+                if error is None:
+                    raise
+                error.add_note(f"beside that, a rollback hook failed: {failed!r}")
 
 
 class Resumer:
     """Resumes the sessions of one store. Safe for many threads and processes."""
 
-    def __init__(self, edits: StoreEdits) -> None:
+    def __init__(self, ground: Ground, edits: StoreEdits) -> None:
+        self._ground = ground
         self._edits = edits
-        self._ground: Ground = edits._ground
         self._limiter: RateLimiter | None = None
 
-    def count_attempt(self, session_id: str | None = None) -> None:
-        """Count one attempt to resume; without an id, or with one that nobody knows, it counts over all sessions only.
+    def refuse(self, code: str) -> None:
+        """Count an attempt to resume what is no session here, and put the refusal on record.
+
+        Args:
+            code: Of the error that the caller is about to raise.
 
         Raises:
-            RateLimitError: There were too many; nothing was read.
+            RateLimitError: There were too many over all sessions.
             StoreUnavailableError: The count cannot be written.
         """
-        if self._ground.read_only:
-            raise StoreUnavailableError(reason="the store was opened read-only", outcome="not_written")
-        if session_id is not None and not self._ground.ledger.knows(session_id):
-            session_id = None
-        try:
-            self._limits.hit(OPERATION, session_id)
-        except RateLimitError as error:
-            self._ground.audit.record(
-                "rate_limited",
-                session_id=session_id,
-                operation=OPERATION,
-                scope=error.scope,
-                retry_after_s=error.retry_after_s,
-            )
-            raise
+        self._count(None)
+        self._ground.audit.record("resume_refused", code=code)
 
     @contextmanager
     def resume(self, session_id: str) -> Iterator[Run]:
         """The run of a session; see the module."""
         try:
             check_id(session_id)
-        except InvalidIdError:
-            self.count_attempt()
+        except InvalidIdError as error:
+            self.refuse(error.code)
             raise
-        self.count_attempt(session_id)
+        known = self._ground.ledger.knows(session_id)
+        self._count(session_id if known else None)
         self._ground.audit.record("resume_attempt", session_id=session_id)
         with ExitStack() as held:
             try:
+                if not known:
+                    self._edits.load(session_id)  # says why; what was made in this moment goes on
                 run = self._open(session_id, held)
             except BaseException as error:
                 _note_refusal(self._ground, "resume_refused", session_id, error)
@@ -227,7 +261,22 @@ class Resumer:
         held.enter_context(self._ground.backend.run(session_id, holder))
         session = self._edits.load(session_id)
         project = None if session.project is None else held.enter_context(pin(session.project))
-        return Run(self._edits, session, project)
+        return Run(self._ground, self._edits, session, project)
+
+    def _count(self, session_id: str | None) -> None:
+        """One attempt, before anything is read; without an id that is known here, over all sessions only."""
+        self._ground.refuse_read_only()
+        try:
+            self._limits.hit(OPERATION, session_id)
+        except RateLimitError as error:
+            self._ground.audit.record(
+                "rate_limited",
+                session_id=session_id,
+                operation=OPERATION,
+                scope=error.scope,
+                retry_after_s=error.retry_after_s,
+            )
+            raise
 
     @property
     def _limits(self) -> RateLimiter:

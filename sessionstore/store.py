@@ -49,7 +49,7 @@ class SessionStore(StoreEdits):
 
     def __init__(self, ground: Ground, *, notices: tuple[str, ...] = ()) -> None:
         super().__init__(ground, notices=notices)
-        self._resumer = Resumer(self)
+        self._resumer = Resumer(ground, self)
 
     def create(
         self,
@@ -155,10 +155,10 @@ class SessionStore(StoreEdits):
         return self.load(portable.copy_at(self._reader, self._lifecycle, id, at))
 
     def resume(self, id: str) -> AbstractContextManager[Run]:
-        """A block in which the session runs: `with store.resume(id) as run`.
+        """A block in which the session runs: `with store.resume(id) as run`. It is entered once.
 
         Start the tool in `run.project`, then call `run.commit()`; leaving the block before that rolls back, leaving it
-        after that is the normal end. Every entering counts as an attempt. Servers call `load`.
+        after that is the normal end. Entering it counts as an attempt. Servers call `load`.
 
         Raises (on entering):
             RateLimitError: Too many attempts; `retry_after_s` says when the next one is allowed.
@@ -167,13 +167,16 @@ class SessionStore(StoreEdits):
         """
         return self._resumer.resume(id)
 
-    def count_attempt(self) -> None:
-        """Count an attempt to resume something that is no session here, such as a mistyped name.
+    def refuse_resume(self, code: str) -> None:
+        """Count an attempt to resume what is no session here, such as a mistyped name, and put it on record.
+
+        Args:
+            code: Of the error that the caller is about to raise.
 
         Raises:
             RateLimitError: There were too many over all sessions.
         """
-        self._resumer.count_attempt()
+        self._resumer.refuse(code)
 
     def rebind(
         self,
@@ -183,7 +186,7 @@ class SessionStore(StoreEdits):
         consent: str,
         trust: Iterable[str] = (),
         allowed_roots: Iterable[Path] | None = None,
-        expected: ProjectRecord | None = None,
+        expected: Rebinding | None = None,
         dry_run: bool = False,
     ) -> Rebinding:
         """Bind the session to another directory, or anew to what stands under its recorded name now.
@@ -195,7 +198,7 @@ class SessionStore(StoreEdits):
             consent: Who agreed, in words (1 to 200 characters): it goes into the audit log.
             trust: As `create`; nothing is kept of what was vouched for before.
             allowed_roots: As `create`; None keeps those of the record.
-            expected: What a dry run showed to whoever agreed: anything else is refused.
+            expected: What a dry run gave and somebody agreed to: anything else is refused.
             dry_run: Open the directory and say what would change.
 
         Raises:
@@ -204,8 +207,9 @@ class SessionStore(StoreEdits):
             ProjectPathError: The directory cannot be taken; see `create`. `replaced`: it is not the expected one.
             ConflictError: Somebody saved the session meanwhile.
         """
+        parts = (self._ground, self._reader, self._writer)
         return rebind(
-            self,
+            *parts,
             id,
             path,
             consent=consent,
@@ -218,12 +222,12 @@ class SessionStore(StoreEdits):
     def bound_below(self, directory: Path) -> Iterator[tuple[SessionSummary, ProjectRecord | None]]:
         """Yield the sessions whose recorded project is `directory` or lies below it, with the verified record.
 
-        The directory need not exist. The record is None for a session that does not verify, whose listed path fits.
+        The directory need not exist. The record is None for a session that cannot be verified, whose listed path fits.
 
         Raises:
             InvalidValueError: `directory` is not an absolute path in canonical form.
         """
-        return bound_below(self, directory)
+        return bound_below(self._index, self._reader, directory)
 
     def delete(self, id: str) -> None:
         """Delete the session for good. Its id stays taken, so that its file coming back is noticed.

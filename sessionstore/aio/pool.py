@@ -46,13 +46,12 @@ class Pool:
         Raises:
             StoreUnavailableError: The pool is closing or closed; nothing was begun.
         """
-        return await self._start(function, *args, **kwargs)
+        return await self.begin(function, *args, **kwargs)
 
-    async def end(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """As `call`, for the end of what was begun: once the pool is closing it runs in the caller's own thread."""
-        if self._is_closing:
-            return function(*args, **kwargs)
-        return await self._start(function, *args, **kwargs)
+    @property
+    def is_closing(self) -> bool:
+        """Whether nothing new is begun any more."""
+        return self._is_closing
 
     async def stream(self, make: Callable[[], Iterator[T]]) -> AsyncGenerator[T, None]:
         """Yield what the iterator yields. `make` and every step of it run in a thread, one at a time.
@@ -61,10 +60,10 @@ class Pool:
         iterator; `contextlib.aclosing` does it at once.
         """
         pieces = Pieces(make)
-        ahead = self._start(pieces.take)
+        ahead = self.begin(pieces.take)
         try:
             while piece := await ahead:
-                ahead = self._start(pieces.take)
+                ahead = self.begin(pieces.take)
                 for item in piece:
                     yield item
         finally:
@@ -74,7 +73,7 @@ class Pool:
             if self._is_closing:
                 pieces.close()
             else:
-                await asyncio.shield(self._start(pieces.close))
+                await asyncio.shield(self.begin(pieces.close))
 
     async def close(self, last: Callable[[], None]) -> None:
         """Refuse new calls, wait for those begun, then run `last` in a thread. Does not block the loop."""
@@ -83,7 +82,12 @@ class Pool:
         with ThreadPoolExecutor(1, thread_name_prefix="sessionstore-close") as closer:
             await asyncio.get_running_loop().run_in_executor(closer, self._end, last)
 
-    def _start(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+    def begin(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+        """Run `function` in a thread with the caller's context variables; its outcome. No task: nothing cancels it.
+
+        Raises:
+            StoreUnavailableError: The pool is closing or closed; nothing was begun.
+        """
         if self._is_closing:
             raise StoreUnavailableError(reason="this store is closed", outcome="not_written")
         context = contextvars.copy_context()

@@ -3,7 +3,8 @@
 Entering and leaving the block, `commit` and `append` run in the store's pool. A run holds no thread between them.
 
 Cancelled while it enters, the block is not entered and what was had by then is given back before the cancellation goes
-on. Rollback hooks run in a thread of the pool, not in the event loop.
+on. Cancelled while it leaves, it leaves all the same. Rollback hooks run in a thread of the pool, or in the event
+loop's own where the store was closed inside the block.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from sessionstore.aio.pool import Pool
 from sessionstore.fs.project import ProjectRoot
 from sessionstore.model import LoadWarning, Session
 from sessionstore.resume import Run
 
+T = TypeVar("T")
+
 
 class AsyncRun:
-    """See `sessionstore.resume.Run`; the attributes are the same."""
+    """See `sessionstore.resume.Run`; it has the same attributes, and takes no others."""
+
+    __slots__ = ("_pool", "_run")
 
     def __init__(self, run: Run, pool: Pool) -> None:
         self._run = run
@@ -44,6 +49,15 @@ class AsyncRun:
     def state(self) -> str:
         """As `Run.state`."""
         return self._run.state
+
+    @property
+    def exit_status(self) -> int | None:
+        """As `Run.exit_status`."""
+        return self._run.exit_status
+
+    @exit_status.setter
+    def exit_status(self, status: int | None) -> None:
+        self._run.exit_status = status
 
     @property
     def warnings(self) -> tuple[LoadWarning, ...]:
@@ -71,15 +85,14 @@ class Resuming:
         self._pool = pool
 
     async def __aenter__(self) -> AsyncRun:
-        entering = asyncio.ensure_future(self._pool.call(self._block.__enter__))
-        try:
-            return AsyncRun(await asyncio.shield(entering), self._pool)
-        except asyncio.CancelledError as cancelled:
-            # The thread goes on; what it gets has to be given back, or the session would run without anybody.
-            await asyncio.wait({entering})
-            if not entering.cancelled() and entering.exception() is None:
-                await self._leave(type(cancelled), cancelled, cancelled.__traceback__)
-            raise
+        entering = self._pool.begin(self._block.__enter__)
+        cancelled = await _finished(entering)
+        if cancelled is None:
+            return AsyncRun(entering.result(), self._pool)
+        # What the thread got has to be given back, or the session would run without anybody.
+        if entering.exception() is None:
+            await self._leave(type(cancelled), cancelled, cancelled.__traceback__)
+        raise cancelled
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
@@ -89,9 +102,22 @@ class Resuming:
     async def _leave(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        leaving = asyncio.ensure_future(self._pool.end(self._block.__exit__, kind, exc, tb))
+        if self._pool.is_closing:
+            self._block.__exit__(kind, exc, tb)
+            return
+        leaving = self._pool.begin(self._block.__exit__, kind, exc, tb)
+        cancelled = await _finished(leaving)
+        leaving.result()
+        if cancelled is not None and cancelled is not exc:
+            raise cancelled
+
+
+async def _finished(outcome: asyncio.Future[T]) -> asyncio.CancelledError | None:
+    """Wait for it, however often this task is cancelled meanwhile; the last cancellation, for later."""
+    cancelled = None
+    while not outcome.done():
         try:
-            await asyncio.shield(leaving)
-        except asyncio.CancelledError:
-            await asyncio.wait({leaving})
-            raise
+            await asyncio.wait({outcome})
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    return cancelled

@@ -147,7 +147,7 @@ class AsyncSessionStore:
     verify_audit = _awaited(SessionStore.verify_audit)
 
     export = _awaited(SessionStore.export)
-    count_attempt = _awaited(SessionStore.count_attempt)
+    refuse_resume = _awaited(SessionStore.refuse_resume)
     rebind = _awaited(SessionStore.rebind)
     bound_below = _streamed(SessionStore.bound_below)
 

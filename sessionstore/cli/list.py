@@ -20,7 +20,9 @@ from sessionstore.cli.resolve import scope
     "--project", metavar="DIR", type=click.Path(file_okay=False), help="Sessions of this directory. Default: see above."
 )
 @click.option("--tag", metavar="TAG", help="Sessions that have this tag.")
-@click.option("--search", metavar="TEXT", help="Sessions with TEXT in name, key, tags or id, in any case of letters.")
+@click.option(
+    "--search", metavar="TEXT", help="Sessions with TEXT in name, key, tags, id or project, in any letter case."
+)
 @click.option("--running", is_flag=True, help="Sessions that a process is working with right now.")
 @click.option("-n", "limit", metavar="N", type=click.IntRange(min=1), help="The newest N sessions. Default: all.")
 def command(

@@ -130,7 +130,7 @@ def _absolute(given: str | None) -> bytes:
 def _below(store: SessionStore, old: bytes, new: bytes) -> Iterator[_Plan]:
     for summary, record in store.bound_below(old.rstrip(b"/") or b"/"):
         if record is None:
-            output.note(f"{summary.id} does not verify and is left out; `verify` says why", label="warning")
+            output.note(f"{summary.id} cannot be verified and is left out; `verify` says why", label="warning")
         else:
             yield _Plan(summary.id, moved(record.path, old, new))
 
@@ -164,9 +164,8 @@ def _bind(store: SessionStore, plans: list[_Plan], trust: tuple[str, ...], *, co
 def _bound(store: SessionStore, plan: _Plan, trust: tuple[str, ...], consent: str) -> _Plan:
     from sessionstore.errors import SessionStoreError
 
-    agreed = None if plan.shown is None else plan.shown.after
     try:
-        store.rebind(plan.session_id, plan.path, consent=consent, trust=trust, expected=agreed)
+        store.rebind(plan.session_id, plan.path, consent=consent, trust=trust, expected=plan.shown)
     except SessionStoreError as exc:
         return plan._replace(error=exc)
     return plan

@@ -81,7 +81,7 @@ def command(
     SESSIONSTORE_SESSION_ID, and ends as CMD does: with its exit code, or 128 and the signal that killed it. Without ID,
     a terminal shows the sessions to choose from.
     """
-    if argv == ():
+    if argv is not None and not any(argv[:1]):
         raise click.UsageError("a command is needed behind --")
     if len(sessions) > 1:
         raise click.UsageError("one ID only; a command to start goes behind --")
@@ -161,8 +161,8 @@ def _resolve(store: SessionStore, text: str) -> str:
 
     try:
         return resolve(store, text)
-    except (SessionNotFoundError, AmbiguousIdError):
-        store.count_attempt()
+    except (SessionNotFoundError, AmbiguousIdError) as error:
+        store.refuse_resume(error.code)
         raise
 
 
@@ -183,12 +183,13 @@ def _bind(store: SessionStore, session_id: str, refusal: ProjectPathError, *, ac
         known = {"verdict": refusal.verdict, "path": refusal.path, "detail": refusal.detail}
         raise ProjectPathError(hint=hint, **known) from refusal
     consent = "resume --accept-project" if accept_project else "resume, asked on a terminal"
-    shown = None
+    shown = store.rebind(session_id, consent=consent, dry_run=True)
+    if shown.before is not None and shown.before.has_identity:
+        return  # somebody bound it in this moment; what that is worth, the next resume finds out
     if not accept_project:
-        shown = store.rebind(session_id, consent=consent, dry_run=True).after
         output.say(f"nobody has bound the directory of this session yet: {refusal.path}")
-        if shown.display_path != refusal.path:
-            output.say(f"that leads to {shown.display_path}")
+        if shown.after.display_path != refusal.path:
+            output.say(f"that leads to {shown.after.display_path}")
         if not output.ask("Is that the right directory?"):
             raise Declined("the session was not resumed")
     store.rebind(session_id, consent=consent, expected=shown)

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from sessionstore.audit import AuditLog
 from sessionstore.config import Config
+from sessionstore.errors import StoreUnavailableError
 from sessionstore.format.log import Summary
 from sessionstore.format.seal import Sealed, Sealer
 from sessionstore.ledger import Head, Ledger
@@ -38,6 +39,15 @@ class Ground:
     now: Callable[[], datetime]
     read_only: bool = False
     close: Callable[[], None] = lambda: None
+
+    def refuse_read_only(self) -> None:
+        """Return if the store may be changed.
+
+        Raises:
+            StoreUnavailableError: It was opened read-only.
+        """
+        if self.read_only:
+            raise StoreUnavailableError(reason="the store was opened read-only", outcome="not_written")
 
     def sealer(self, session_id: str) -> Sealer:
         """The maker and judge of seals for one session."""

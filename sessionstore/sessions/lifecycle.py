@@ -69,7 +69,7 @@ class Lifecycle:
             StoreUnavailableError: The store refused; nothing was made.
         """
         ground = self._ground
-        self._refuse_read_only()
+        self._ground.refuse_read_only()
         if provenance not in get_args(Provenance):
             raise InvalidValueError(what="provenance", reason=f"one of {', '.join(get_args(Provenance))} is needed")
         session_id = new_id() if session_id is None else check_id(session_id)
@@ -119,7 +119,7 @@ class Lifecycle:
             UnsafeFileError: A directory has its name; the session stays as it was.
         """
         check_id(session_id)
-        self._refuse_read_only()
+        self._ground.refuse_read_only()
         with self._ground.backend.at_rest(session_id), self._ground.locked(session_id):
             head = self._ground.ledger.head(session_id)
             if head is None or head.state == "deleted":
@@ -230,10 +230,6 @@ class Lifecycle:
         if log is not None:
             log.close()
         return log is not None
-
-    def _refuse_read_only(self) -> None:
-        if self._ground.read_only:
-            raise StoreUnavailableError(reason="this store was opened read-only", outcome="not_written")
 
 
 def _tombstone(head: Head) -> Head:

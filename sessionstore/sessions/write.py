@@ -152,8 +152,7 @@ class Writer:
             SessionNotFoundError, VerificationError: The session cannot be extended; the class says why.
             StoreUnavailableError: The store is read-only.
         """
-        if self._ground.read_only:
-            raise StoreUnavailableError(reason="this store was opened read-only", outcome="not_written")
+        self._ground.refuse_read_only()
         head = self._ground.ledger.head(session_id)
         held = self._idle.pop(session_id, None)
         if head is None or head.state != "live":

@@ -10,7 +10,8 @@ Rules:
 * What a note says is taken if it is exactly what a holder writes, else it says nothing; a lie in it misleads a person
   at most.
 
-Not promised: that a session whose note somebody removed by hand is listed as running. It cannot be run twice though.
+Not promised: that a session whose note somebody removed by hand is listed as running; that it is not run twice after
+somebody of the same user renamed or removed its lock file.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,99 @@ def test_cancelled_while_it_enters_it_gives_the_session_back(
     asyncio.run(main())
 
 
+def test_cancelled_twice_while_it_enters_it_gives_the_session_back(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, go = threading.Event(), threading.Event()
+    init = Run.__init__
+
+    def held(*args: Any) -> None:
+        init(*args)
+        inside.set()
+        assert go.wait(30)
+
+    async def main() -> None:
+        async with open_async_store(home) as store:
+            made = await store.create()
+            monkeypatch.setattr(Run, "__init__", held)
+            kept: list[BaseException] = []
+
+            async def run() -> None:
+                try:
+                    async with store.resume(made.id):
+                        pytest.fail("it was cancelled before")
+                except asyncio.CancelledError as exc:
+                    kept.append(exc)
+                    raise
+
+            task = asyncio.create_task(run())
+            await asyncio.to_thread(inside.wait, 30)
+            for _ in range(2):
+                task.cancel()
+                await asyncio.sleep(0)
+            go.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            monkeypatch.undo()
+            async with store.resume(made.id) as again:
+                await again.commit()
+            assert len(kept) == 1
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_commit_ends_before_the_block_does(
+    home: Path, ledger_locked: Callable[[], AbstractContextManager[None]]
+) -> None:
+    """What is on record is what happened: the commit that nobody waited for counts, or the rollback, not both."""
+
+    async def main() -> None:
+        async with open_async_store(home) as store:
+            made = await store.create()
+
+            entered, begin = asyncio.Event(), asyncio.Event()
+            runs: list[Any] = []
+
+            async def run() -> None:
+                async with store.resume(made.id) as running:
+                    runs.append(running)
+                    entered.set()
+                    await begin.wait()
+                    await running.commit()
+
+            task = asyncio.create_task(run())
+            await entered.wait()
+            with ledger_locked():
+                begin.set()
+                turn = runs[0]._run._turn
+                while turn.acquire(blocking=False):
+                    turn.release()
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.sleep(0)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert runs[0].state == "over"
+            lines = [line.event async for line in store.audit()]
+            assert lines[-2:] == ["resume_committed", "resume_ended"]
+
+    asyncio.run(main())
+
+
+def test_it_takes_an_exit_status_and_no_other_attribute(home: Path) -> None:
+    async def main() -> None:
+        async with open_async_store(home) as store:
+            made = await store.create()
+            async with store.resume(made.id) as run:
+                await run.commit()
+                run.exit_status = 3
+                assert run.exit_status == 3
+                with pytest.raises(AttributeError):
+                    run.exitstatus = 3  # type: ignore[attr-defined]
+            (ended,) = [line async for line in store.audit(events=["resume_ended"])]
+            assert ended.fields == {"status": 3}
+
+    asyncio.run(main(), debug=True)
+
+
 def test_cancelled_while_it_runs_it_rolls_back(home: Path) -> None:
     async def main() -> None:
         calls: list[str] = []
@@ -159,7 +254,7 @@ def test_the_other_ways_to_a_project_are_awaited(home: Path, project: Path, tmp_
     async def main() -> None:
         async with open_async_store(home) as store:
             made = await store.create(project=project)
-            await store.count_attempt()
+            await store.refuse_resume("not_found")
             assert [summary.id async for summary, _ in store.bound_below(tmp_path)] == [made.id]
             assert (await store.rebind(made.id, tmp_path, consent="the tester")).after.display_path == str(tmp_path)
 

@@ -421,15 +421,18 @@ class TestTheLookUp:
 
 
 REPORTS = """
-    def tell(number, frame):
+    names = ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "WINCH", "CONT")
+    numbers = {getattr(signal, "SIG" + name) for name in names}
+    for number in numbers:
+        signal.signal(number, lambda number, frame: None)  # else some are dropped before anybody can wait for them
+    # Waited for one by one: a handler could be entered while it is at work, or just before a pause.
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    print("up", flush=True)
+    while True:
+        number = signal.sigwait(numbers)
         print(signal.Signals(number).name, flush=True)
         if number == signal.SIGTERM:
             sys.exit(15)
-    for name in ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "WINCH", "CONT"):
-        signal.signal(getattr(signal, "SIG" + name), tell)
-    print("up", flush=True)
-    while True:
-        signal.pause()
 """
 
 

@@ -115,7 +115,7 @@ class TestConsent:
 
         screen = terminal("rebind", "a", str(old / "b"), answer=b"y\n", meanwhile=exchange)
         assert screen.code == 5
-        assert "it is not the directory that was agreed to" in " ".join(screen.text.split())
+        assert "it is not what was agreed to" in " ".join(screen.text.split())
 
 
 class TestMany:

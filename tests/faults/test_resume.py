@@ -15,7 +15,12 @@ import pytest
 from sessionstore import SessionStore, open_store
 from sessionstore.errors import AlreadyRunningError
 
-SETTINGS = {"SESSIONSTORE_RESUME_LIMIT": "0", "SESSIONSTORE_RESUME_GLOBAL_LIMIT": "0"}
+# Fifty processes that open a store at once take their time on a busy machine.
+SETTINGS = {
+    "SESSIONSTORE_RESUME_LIMIT": "0",
+    "SESSIONSTORE_RESUME_GLOBAL_LIMIT": "0",
+    "SESSIONSTORE_LOCK_TIMEOUT_S": "120",
+}
 PROCESSES = 50
 MOMENTS = 40
 
@@ -57,7 +62,7 @@ def hook(frame, event, arg):
     if calls == moment:
         os.kill(os.getpid(), signal.SIGKILL)
 with open_store(sys.argv[1]) as store:
-    store.count_attempt()  # what is loaded only once is loaded by now
+    store.refuse_resume("not_found")  # what is loaded only once is loaded by now
     sys.setprofile(hook)
     with store.resume(sys.argv[2]) as run:
         run.commit()
@@ -76,7 +81,9 @@ def opened(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SessionStore
 
 def start(stack: ExitStack, script: str, *args: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-W", "error", "-c", script, *map(str, args)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # Calls are counted in these processes, and measuring coverage would make calls of its own.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
     stack.enter_context(process)
     stack.callback(process.kill)
     return process
@@ -141,13 +148,17 @@ def test_a_kill_at_any_moment_of_a_resume_leaves_nothing_locked_and_nothing_chan
     with ExitStack() as stack:
         calls = int(said(start(stack, DIE, home, session.id, -1)))
         assert calls > MOMENTS
+        killed = 0
         for number in range(MOMENTS):
             process = start(stack, DIE, home, session.id, 1 + number * calls // MOMENTS)
-            assert process.wait() == -signal.SIGKILL
+            ended = process.wait()
+            assert ended in (0, -signal.SIGKILL)  # a run may make a few calls less than the first
+            killed += ended != 0
             assert file.read_bytes() == before
             with opened.resume(session.id) as run:
                 run.commit()
             assert run.session == session
+        assert killed > MOMENTS * 3 // 4
     report = opened.verify_audit()
     assert report.ok, report
     assert os.listdir(home / "state" / "runs") in ([], [".gitignore"])

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,76 @@ class TestBeforeTheCommit:
         assert calls == ["rolled back"], "leaving the block rolls nothing back a second time"
         assert stored(store, saved) == before
 
+    def test_a_hook_runs_before_anything_that_may_wait(
+        self, make_store: Callable[..., SessionStore], home: Path
+    ) -> None:
+        """Somebody keeps the audit log locked: what stops the tool does not wait for it."""
+        store = make_store(lock_timeout_s=0.2)
+        session = store.create()
+        seen: list[tuple[str, ...]] = []
+        with store.resume(session.id) as run:
+            run.on_rollback(lambda: seen.append(tuple(line.event for line in store.audit(session=session.id))))
+        assert seen == [("resume_attempt",)]
+        assert [line.event for line in store.audit(session=session.id)] == ["resume_attempt", "resume_rolled_back"]
+
+    def test_a_failing_hook_does_not_hide_the_refusal(self, store: SessionStore, saved: str, project: Path) -> None:
+        def failing() -> None:
+            raise OSError("the hook failed")
+
+        with store.resume(saved) as run:
+            run.on_rollback(failing)
+            exchange(project)
+            with pytest.raises(ProjectPathError) as caught:
+                run.commit()
+        assert "the hook failed" in caught.value.__notes__[0]
+
+
+class TestThreads:
+    def test_of_many_commits_at_once_one_is_taken(self, store: SessionStore, saved: str) -> None:
+        outcomes: list[str] = []
+        with store.resume(saved) as run:
+            begin = threading.Barrier(8)
+
+            def commit() -> None:
+                begin.wait()
+                try:
+                    run.commit()
+                    outcomes.append("committed")
+                except RunStateError:
+                    outcomes.append("refused")
+
+            threads = [threading.Thread(target=commit) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert sorted(outcomes) == ["committed"] + ["refused"] * 7
+        assert [event for event, _ in events(store)].count("resume_committed") == 1
+
+    def test_the_block_does_not_end_before_a_commit_that_is_under_way(
+        self, home: Path, ledger_locked: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        """The commit waits for the ledger, which somebody holds; the block is left meanwhile, in another thread."""
+        rolled_back: list[bool] = []
+        with open_store(home) as store:
+            session = store.create()
+            block = store.resume(session.id)
+            run = block.__enter__()
+            run.on_rollback(lambda: rolled_back.append(True))
+            committing = threading.Thread(target=run.commit)
+            leaving = threading.Thread(target=block.__exit__, args=(None, None, None))
+            with ledger_locked():
+                committing.start()
+                while run._turn.acquire(blocking=False):
+                    run._turn.release()
+                leaving.start()
+                leaving.join(0.3)  # without the mutex it would roll back in this moment
+                assert rolled_back == []
+            committing.join()
+            leaving.join()
+            assert (run.state, rolled_back) == ("over", [])
+            assert [event for event, _ in events(store)][-3:] == ["resume_attempt", "resume_committed", "resume_ended"]
+
 
 class TestAfterTheCommit:
     def test_hooks_do_not_run(self, store: SessionStore, saved: str) -> None:
@@ -237,6 +308,24 @@ class TestAfterTheCommit:
             exchange(project)
             assert run.project is not None
             assert run.project.run(["cat", "file"], capture_output=True).stdout == b"the saved one"
+
+    @pytest.mark.parametrize(("given", "kept"), [(0, 0), (3, 3), (-15, 143), (None, None)])
+    def test_what_the_tool_ended_with_goes_on_record(
+        self, store: SessionStore, saved: str, given: int | None, kept: int | None
+    ) -> None:
+        with store.resume(saved) as run:
+            run.commit()
+            run.exit_status = given
+            assert run.exit_status == kept
+        (ended,) = store.audit(events=["resume_ended"])
+        assert ended.fields == {"status": kept}
+
+    def test_a_status_that_no_tool_ends_with_is_refused_at_once(self, store: SessionStore, saved: str) -> None:
+        with store.resume(saved) as run:
+            for status in (-128, 256, "0"):
+                with pytest.raises(InvalidValueError, match="exit status"):
+                    run.exit_status = status  # type: ignore[assignment]
+            run.commit()
 
     def test_after_the_block_the_run_can_do_nothing(self, store: SessionStore, saved: str) -> None:
         with store.resume(saved) as run:
@@ -383,6 +472,27 @@ class TestAttempts:
         with store.resume(store.create().id) as run:
             run.commit()
 
+    def test_what_is_no_session_goes_on_record_too(self, store: SessionStore) -> None:
+        unknown = new_id()
+        with pytest.raises(SessionNotFoundError), store.resume(unknown):
+            pass
+        with pytest.raises(InvalidIdError), store.resume("../x"):
+            pass
+        store.refuse_resume("ambiguous_id")
+        lines = [(line.event, line.session_id, line.fields.get("code")) for line in store.audit()]
+        assert lines[-4:] == [
+            ("resume_attempt", unknown, None),
+            ("resume_refused", unknown, "not_found"),
+            ("resume_refused", None, "invalid_id"),
+            ("resume_refused", None, "ambiguous_id"),
+        ]
+
+    def test_an_id_that_nobody_knows_leaves_no_lock_file(self, home: Path) -> None:
+        with open_store(home) as store:
+            with pytest.raises(SessionNotFoundError), store.resume(unknown := new_id()):
+                pass
+            assert not (home / "state" / "locks" / f"{unknown}.run").exists()
+
     def test_what_is_no_session_counts_over_all_only(self, make_store: Callable[..., SessionStore]) -> None:
         store = make_store(resume_limit=1, resume_global_limit=4)
         unknown = new_id()
@@ -391,13 +501,13 @@ class TestAttempts:
                 pass
         with pytest.raises(InvalidIdError), store.resume("../x"):
             pass
-        store.count_attempt()
+        store.refuse_resume("not_found")
         for attempt in (unknown, "../x", store.create().id):
             with pytest.raises(RateLimitError) as caught, store.resume(attempt):
                 pass
             assert caught.value.scope == "global"
         with pytest.raises(RateLimitError):
-            store.count_attempt()
+            store.refuse_resume("not_found")
 
     def test_nothing_of_the_session_is_read_before_the_attempt_counts(
         self, make_store: Callable[..., SessionStore], home: Path
@@ -546,7 +656,7 @@ class TestRebind:
         self, store: SessionStore, saved: str, project: Path, stored: Stored
     ) -> None:
         exchange(project)
-        before, shown = stored(store, saved), store.rebind(saved, consent="a look", dry_run=True).after
+        before, shown = stored(store, saved), store.rebind(saved, consent="a look", dry_run=True)
         project.rename(project.with_name("second"))
         project.mkdir(mode=0o755)
         with pytest.raises(ProjectPathError, match="agreed") as caught:
@@ -555,7 +665,17 @@ class TestRebind:
         assert stored(store, saved) == before
         project.rmdir()
         project.with_name("second").rename(project)
-        assert store.rebind(saved, consent="the tester", expected=shown).after == shown
+        assert store.rebind(saved, consent="the tester", expected=shown) == shown
+
+    def test_only_the_session_that_was_shown_is_bound(self, store: SessionStore, saved: str, tmp_path: Path) -> None:
+        """Somebody else bound it between the look and the consent: what he decided is not overruled."""
+        shown = store.rebind(saved, tmp_path, consent="a look", dry_run=True)
+        other = tmp_path / "other"
+        other.mkdir()
+        store.rebind(saved, other, consent="somebody else")
+        with pytest.raises(ProjectPathError, match="agreed"):
+            store.rebind(saved, tmp_path, consent="the tester", expected=shown)
+        assert store.load(saved).project == store.rebind(saved, other, consent="a look", dry_run=True).after
 
     def test_a_running_session_keeps_its_directory(self, store: SessionStore, saved: str, tmp_path: Path) -> None:
         with store.resume(saved) as run:
@@ -592,6 +712,15 @@ class TestBoundBelow:
         store.create()
         found = {summary.id: record for summary, record in store.bound_below(tmp_path / "old")}
         assert found == {made[name]: store.load(made[name]).project for name in ("old", "old/a", "old/a/b")}
+
+    def test_one_over_the_size_cap_is_named_without_a_record(
+        self, make_store: Callable[..., SessionStore], project: Path
+    ) -> None:
+        big = make_store().create(project=project, entries=[{"text": "x" * 100_000}])
+        if not (make_store().config.data_dir / "sessions" / f"{big.id}.jsonl").exists():
+            pytest.skip("a session in memory ends with its store")
+        small = make_store(max_session_bytes=65536)
+        assert [(summary.id, record) for summary, record in small.bound_below(project)] == [(big.id, None)]
 
     def test_one_that_is_deleted_meanwhile_is_left_out(self, store: SessionStore, project: Path) -> None:
         older, newer = (store.create(project=project).id for _ in range(2))
