@@ -8,7 +8,8 @@ Rules:
 
 * What a session hangs on stays: members that hold ids, roles, types and times are only searched for tokens and keys.
   What a caller's pattern fits in them is counted in `kept`, not replaced.
-* What was redacted before is left alone and not counted again.
+* What was redacted before is left alone and not counted again: the exact marks that are made here, of any kind that
+  there is. What only looks like a mark is text.
 
 Not promised: that every secret is found. A password in a sentence has no form. Nor that all that is taken out was one.
 One object for one piece of work: it counts, and is not for several threads at once.
@@ -27,11 +28,13 @@ import msgspec
 from sessionstore.config.patterns import check_pattern
 from sessionstore.errors import InvalidValueError
 from sessionstore.model.ids import MAX_NAME_CHARS, MAX_TAG_CHARS
-from sessionstore.redaction.rules import OVERLAP_CHARS, Rule, Span, find, known_rules, private_keys
+from sessionstore.redaction.rules import KINDS, OVERLAP_CHARS, Rule, Span, find, known_rules, private_keys
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_MARK = re.compile(r"\[redacted:[a-z_]+\]")
+_OWN_KINDS = KINDS | {"entry", "named_value", "pattern"}
+# Kinds by name: whoever writes into a session could put what a pattern is to find between the brackets.
+_MARK = re.compile(rf"\[redacted:(?:{'|'.join(sorted(_OWN_KINDS))})\]")
 
 # Member names without case, underscores and hyphens.
 _SECRET_NAMES = frozenset(

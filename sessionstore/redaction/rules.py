@@ -7,8 +7,9 @@ over the network whether it is good, are never called. Beside it stand a few for
 Rules:
 
 * Texts are searched in windows of 8,192 characters that overlap by 2,048, so that a text that was made to be slow
-  costs in proportion to its length. A match that reaches the end of its window is followed beyond it. What a pattern
-  needs more than 2,048 characters for may be missed where two windows meet.
+  costs in proportion to its length. A match that reaches the end of its window is followed beyond it, and the rest of
+  its token with it; what lies inside of that is not followed again. What a pattern needs more than 2,048 characters
+  for may be missed where two windows meet.
 * Private keys go from their first line to their last; the library finds the first line only.
 """
 
@@ -68,6 +69,8 @@ _TOKEN_CHARS = re.compile(r"[A-Za-z0-9_\-+/=.]*")
 _TRIMMED = " \t\r\n\"'="
 _PART = "s"
 
+KINDS = frozenset({*_LIBRARY, *_OURS, "private_key"})
+
 
 class Rule(NamedTuple):
     """A pattern and the kind of secret that it finds; `source` says who made it."""
@@ -107,14 +110,21 @@ def known_rules() -> tuple[Rule, ...]:
 
 
 def find(text: str, rule: Rule) -> Iterator[Span]:
-    """Yield where a rule fits, window after window; a place may come twice."""
+    """Yield where a rule fits, window after window; a place may come twice, what lies inside of another does not."""
     start = 0
+    covered = Span(0, 0, rule.kind)
     while True:
         end = min(start + WINDOW_CHARS, len(text))
         for match in rule.expression.finditer(text, start, end):
+            # The start counts too: the next window may show a match that begins before what is covered.
+            if covered.start <= match.start() and match.end() <= covered.end:
+                continue
             whole = _followed(rule.expression, text, match, end)
             if whole is not None and whole.end() > whole.start():
-                yield _span(text, whole, rule)
+                span = _span(text, whole, rule)
+                if span.end > covered.end:
+                    covered = span
+                yield span
         if end == len(text):
             return
         start = end - OVERLAP_CHARS

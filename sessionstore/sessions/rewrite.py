@@ -29,7 +29,7 @@ from sessionstore.format.lines import (
     state_line,
 )
 from sessionstore.format.log import Batch
-from sessionstore.ledger import scrub
+from sessionstore.ledger import Head, HeadState, scrub
 from sessionstore.model import Redaction, check_id
 from sessionstore.redaction import Redactor
 from sessionstore.sessions.ground import Ground, file_name
@@ -39,6 +39,9 @@ from sessionstore.sessions.write import Ready, Writer
 from sessionstore.storage import Purged
 
 COMPACT_BYTES = 1024 * 1024
+
+_THERE: tuple[HeadState, ...] = ("creating", "live", "deleting")
+_EVER: tuple[HeadState, ...] = (*_THERE, "deleted")
 
 UNREACHED = (
     "backups, snapshots and copies of this store",
@@ -200,8 +203,10 @@ class Rewriter:
 
     def _report(self, found: Found, edit: _Edit, purged: Purged, rev: int) -> Redaction:
         head, taken = found.head, edit.found
-        forks = [other.session_id for other in self._ground.ledger.heads() if other.parent == head.session_id]
-        unreached = [f"session {fork}, which was made from this one and has entries of its own" for fork in forks]
+        unreached = [
+            f"session {other}, which comes from the same conversation by fork or import, and has entries of its own"
+            for other in _relatives(head.session_id, self._ground.ledger.heads(states=_EVER))
+        ]
         if edit.fits(head.key, head.origin, head.project):
             unreached.append("its key, its origin or the path of its project, which fit and cannot be changed")
         if edit.kept:
@@ -258,6 +263,26 @@ class Rewriter:
                         new = edit.entry(index, line)
                         yield line + b"\n" if new is None else entry_line(new, max_bytes=config.max_entry_bytes)
                     index += 1
+
+
+def _relatives(session_id: str, heads: Collection[Head]) -> list[str]:
+    """The sessions that are there and connected with this one by parents and origins, however far, in order of `heads`.
+
+    Deleted ones connect too: what they passed on is still there. An origin may be the id of a session here.
+    """
+    connected: dict[str, set[str]] = {}
+    for head in heads:
+        for other in (head.parent, head.origin):
+            if other is not None:
+                connected.setdefault(head.session_id, set()).add(other)
+                connected.setdefault(other, set()).add(head.session_id)
+    seen, ahead = {session_id}, [session_id]
+    while ahead:
+        new = connected.get(ahead.pop(), set()) - seen
+        seen |= new
+        ahead += new
+    seen.remove(session_id)
+    return [head.session_id for head in heads if head.state in _THERE and head.session_id in seen]
 
 
 def _expect(session_id: str, expected_rev: int | None, rev: int) -> None:

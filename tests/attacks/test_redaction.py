@@ -133,7 +133,19 @@ open_store(sys.argv[1]).redact(sys.argv[2], secrets=True)
 class TestText:
     """Whoever writes into a session knows that it may be redacted one day."""
 
-    @pytest.mark.parametrize("text", ["eyJ" * 50_000, "passwordpassword " * 10_000, "//" * 30_000, "sk-" * 50_000])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "eyJ" * 50_000,
+            "passwordpassword " * 10_000,
+            "//" * 30_000,
+            "sk-" * 50_000,
+            "AKIA" * 50_000,
+            "xoxb-1-" * 50_000,
+            "AccountKey=" * 30_000,
+            "sq0csp-" * 40_000,
+        ],
+    )
     def test_text_that_was_made_to_be_slow_does_not_keep_a_redaction_from_ending(self, home: Path, text: str) -> None:
         with open_store(home) as store:
             id = store.create(entries=[{"content": text + f" {AWS}"}]).id

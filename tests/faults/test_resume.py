@@ -15,7 +15,12 @@ import pytest
 from sessionstore import SessionStore, open_store
 from sessionstore.errors import AlreadyRunningError
 
-SETTINGS = {"SESSIONSTORE_RESUME_LIMIT": "0", "SESSIONSTORE_RESUME_GLOBAL_LIMIT": "0"}
+# Fifty processes that open a store at once take their time on a busy machine.
+SETTINGS = {
+    "SESSIONSTORE_RESUME_LIMIT": "0",
+    "SESSIONSTORE_RESUME_GLOBAL_LIMIT": "0",
+    "SESSIONSTORE_LOCK_TIMEOUT_S": "120",
+}
 PROCESSES = 50
 MOMENTS = 40
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import string
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from sessionstore import Todo, errors
 from sessionstore.format.lines import State
 from sessionstore.redaction import Redactor
-from sessionstore.redaction.rules import OVERLAP_CHARS, WINDOW_CHARS, known_rules
+from sessionstore.redaction.rules import KINDS, OVERLAP_CHARS, WINDOW_CHARS, Rule, find, known_rules
 
 # Put together here: what looks like a token in a repository is reported as one.
 LETTERS = (string.ascii_letters + string.digits) * 4
@@ -185,6 +186,32 @@ class TestAgain:
     def test_what_reaches_beyond_a_replacement_goes(self) -> None:
         assert Redactor(secrets=False, patterns=["a.*z"]).text("a [redacted:aws] z") == "[redacted:pattern]"
 
+    @pytest.mark.parametrize("kind", ["nightjar", "aws_nightjar", "nightjar_aws", ""])
+    def test_what_only_looks_like_a_replacement_hides_nothing(self, kind: str) -> None:
+        redactor = Redactor(secrets=False, patterns=["nightjar", r"redacted:\]"])
+        mark = "[redacted:pattern]"
+        left = f"[redacted:{kind.replace('nightjar', mark)}]" if kind else f"[{mark}"
+        assert redactor.text(f"[redacted:{kind}]") == left
+        assert redactor.counts == {"pattern": 1}
+        assert redactor.text(left) == left
+
+    def test_a_password_that_looks_like_a_replacement_goes(self) -> None:
+        redactor = Redactor()
+        assert redactor.value({"password": "[redacted:hunter]"}) == {"password": "[redacted:named_value]"}
+        assert redactor.counts == {"named_value": 1}
+
+    @pytest.mark.parametrize("kind", sorted({*KINDS, "pattern", "named_value", "entry"}))
+    def test_a_replacement_of_every_kind_that_there_is_is_left(self, kind: str) -> None:
+        redactor = Redactor(patterns=["redacted", "[a-z]"])
+        assert redactor.text(f"[redacted:{kind}]") == f"[redacted:{kind}]"
+        assert redactor.found == 0
+        named = Redactor()
+        assert named.value({"password": f"[redacted:{kind}]"}) == {"password": f"[redacted:{kind}]"}
+        assert named.found == 0
+
+    def test_every_rule_has_a_kind_that_is_known_for_a_replacement(self) -> None:
+        assert {rule.kind for rule in known_rules()} <= KINDS
+
     json = st.recursive(
         st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(),
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -234,6 +261,25 @@ class TestLongTexts:
             sys.setprofile(None)
         windows = len(text) // (WINDOW_CHARS - OVERLAP_CHARS) + 2
         assert calls <= windows * (len(known_rules()) + 1)
+
+    @pytest.mark.parametrize("unit", [AWS, "xo" + "xb-1-", "Account" + "Key=", "sq0" + "csp-", "sk-", "eyJ", "a.b."])
+    @pytest.mark.parametrize("tail", ["", "=" * 88, "." * 88, " "])
+    def test_what_it_goes_through_grows_as_the_text_does(self, unit: str, tail: str) -> None:
+        # Every span was gone through from its start to its end to be made.
+        for length in (20_000, 40_000):
+            text = unit * (length // len(unit)) + tail
+            for rule in known_rules():
+                assert sum(span.end - span.start for span in find(text, rule)) <= 2 * len(text), rule.kind
+
+    def test_a_match_that_is_longer_than_many_windows_is_followed_once(self) -> None:
+        rule = Rule("pattern", re.compile("(?:ab)+"), "given")
+        assert [(span.start, span.end) for span in find("ab" * 50_000, rule)] == [(0, 100_000)]
+
+    def test_what_begins_before_the_rest_of_a_token_is_found_although_it_ends_inside(self) -> None:
+        # The second match is cut by its window and followed far; the first one shows in the next window only.
+        text = "x" * 6_150 + "B" + "x" * 1_900 + "A" + "x" * 250 + "E" + "x" * 700
+        rule = Rule("pattern", re.compile("B[^E]{2100,2200}E|Ax{100}[xE]+"), "given")
+        assert {(span.start, span.end) for span in find(text, rule)} == {(8_051, len(text)), (6_150, 8_303)}
 
 
 class TestWholeEntries:

@@ -451,6 +451,24 @@ class TestRefused:
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
             assert run.state == "committed"
 
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+    def test_a_forked_process_that_leaves_the_block_ends_nothing_of_its_parents(
+        self, store: SessionStore, saved: str
+    ) -> None:
+        left, states = 1, []
+        with store.resume(saved) as run:
+            run.commit()
+            child = os.fork()
+            if child:
+                left = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+                states.append(run.state)
+                with pytest.raises(AlreadyRunningError), store.resume(saved):
+                    pass
+        if child == 0:
+            os._exit(0 if run.state == "other_process" else 9)
+        assert (left, states) == (0, ["committed"])
+        assert [event for event, _ in events(store)].count("resume_ended") == 1
+
 
 class TestAttempts:
     def test_the_sixth_within_a_minute_is_refused_whatever_came_of_the_others(

@@ -113,3 +113,14 @@ class TestClose:
         use()
         gc.collect()
         assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_log_that_cannot_be_used_any_more_costs_one_save(store: SessionStore) -> None:
+    """As after a device went away: the save is refused, the log let go, and the next save opens another."""
+    session = store.create()
+    rev = store.append(session.id, [{"n": 1}])
+    store._writer._idle[session.id].log.close()
+    with pytest.raises(errors.StoreUnavailableError):
+        store.append(session.id, [{"n": 2}])
+    assert store.append(session.id, [{"n": 2}]) == rev + 1
+    assert store.load(session.id).entries == ({"n": 1}, {"n": 2})

@@ -197,6 +197,37 @@ class TestWhatIsSaid:
         assert any(fork in line for line in store.redact(id, secrets=True).unreached)
         assert AWS in store.load(fork).name
 
+    def test_every_session_that_a_fork_leads_to_is_named_from_every_other(self, store: SessionStore, id: str) -> None:
+        child, sibling = store.fork(id).id, store.fork(id).id
+        grandchild = store.fork(child).id
+        stranger = store.create(entries=[{"content": AWS}]).id
+        family = {id, child, sibling, grandchild}
+        for one in sorted(family):
+            said = " ".join(store.redact(one, secrets=True, dry_run=True).unreached)
+            assert {other for other in (*family, stranger) if other in said} == family - {one}
+
+    def test_a_fork_of_a_deleted_fork_is_named_and_the_deleted_one_is_not(self, store: SessionStore, id: str) -> None:
+        child = store.fork(id).id
+        grandchild = store.fork(child).id
+        store.delete(child)
+        said = " ".join(store.redact(id, secrets=True).unreached)
+        assert grandchild in said
+        assert child not in said
+
+    def test_sessions_of_the_same_origin_are_named_and_their_forks(self, store: SessionStore) -> None:
+        first, second = (store.take_in("taken", [{"content": AWS}], origin="elsewhere").id for _ in range(2))
+        fork = store.fork(second).id
+        others = [store.take_in("taken", [{"content": AWS}], origin=origin).id for origin in (None, None, "another")]
+        said = " ".join(store.redact(first, secrets=True).unreached)
+        assert second in said
+        assert fork in said
+        assert not any(other in said for other in others)
+
+    def test_what_was_exported_and_imported_again_is_named(self, store: SessionStore, id: str) -> None:
+        copy = store.import_document(store.export(id)).id
+        assert any(copy in line for line in store.redact(id, secrets=True).unreached)
+        assert any(id in line for line in store.redact(copy, secrets=True).unreached)
+
     def test_a_key_that_fits_is_named_and_stays(self, store: SessionStore) -> None:
         id = store.create(key=f"of {AWS}").id
         assert any("its key" in line for line in store.redact(id, secrets=True).unreached)
