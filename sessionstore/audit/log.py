@@ -17,7 +17,7 @@ from sessionstore.audit.lines import Lines, key_ids
 from sessionstore.audit.read import AuditReader
 from sessionstore.audit.retire import Retirement
 from sessionstore.audit.shelf import LOCK, Shelf
-from sessionstore.audit.tell import tell, tell_failure, tell_trouble
+from sessionstore.audit.to_logging import tell, tell_failure, tell_trouble
 from sessionstore.audit.write import Writer
 from sessionstore.config import Config
 from sessionstore.errors import (

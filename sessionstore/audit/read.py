@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sessionstore.audit.closed import Closed, Damage, Reason, look
 from sessionstore.audit.examine import examine
 from sessionstore.audit.lines import GoodLine, Lines, Place, decode
-from sessionstore.audit.older import Damage, Older, Reason, look
 from sessionstore.audit.shelf import LOCK, MAX_BEHIND_BYTES, Shelf, file_name
 from sessionstore.errors import UnsafeFileError
 from sessionstore.fs import Locks
@@ -76,7 +76,7 @@ class AuditReader:
         moment = self._moment()
         for row in moment.files:
             if row.state != "retired":
-                found = self._older(row)
+                found = self._closed(row)
                 yield from _decoded(found.data, found.good)
         place, newest = Place(), 0
         if moment.head is not None:
@@ -111,7 +111,7 @@ class AuditReader:
             if row.state == "retired":
                 tally.retired += 1
                 continue
-            found = self._older(row)
+            found = self._closed(row)
             tally.add(row.file, len(found.good), found.damage)
             if found.damage is None and row.state == "cut":
                 tally.notes.append(f"{file_name(row.file)}: its last lines were lost when the machine went down")
@@ -172,13 +172,13 @@ class AuditReader:
             return b"", "unsafe_file"
         return data or b"", "missing" if data is None else None
 
-    def _older(self, row: AuditFile) -> Older:
+    def _closed(self, row: AuditFile) -> Closed:
         found = look(self._shelf, self._lines, row)
         if found.damage is not None and found.damage.reason == "missing":
             with self._locks.hold(LOCK, shared=True, timeout_s=self._timeout_s):
                 _, files = self._rows.read()
             if files[row.file - 1].state == "retired":
-                return Older(b"", [], None)
+                return Closed(b"", [], None)
         return found
 
 

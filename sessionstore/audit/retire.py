@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from sessionstore.audit.closed import damage
 from sessionstore.audit.events import Ready, prepare
 from sessionstore.audit.lines import Lines
-from sessionstore.audit.older import damage
 from sessionstore.audit.shelf import Shelf
-from sessionstore.audit.tell import tell_failure
+from sessionstore.audit.to_logging import tell_failure
 from sessionstore.errors import SessionStoreError
 from sessionstore.ledger import AuditFile, AuditRows
 from sessionstore.model import format_time

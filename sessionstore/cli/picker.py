@@ -17,7 +17,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from sessionstore.cli.escape import escape
-from sessionstore.cli.keys import TEXT, Key
+from sessionstore.cli.keypresses import TEXT, Key
 
 RUNNING = "running"
 

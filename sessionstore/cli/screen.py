@@ -26,7 +26,7 @@ from rich.text import Text
 
 from sessionstore.cli import output
 from sessionstore.cli.escape import escape
-from sessionstore.cli.keys import Key, Keys
+from sessionstore.cli.keypresses import Key, Keys
 from sessionstore.cli.picker import Chosen, Left, Row, State, begin, cursor_column, layout, press, view
 
 # How long the rest of an escape sequence may take before the escape byte counts as the Esc key.

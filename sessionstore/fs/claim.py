@@ -17,7 +17,6 @@ which keep the parent's claims alive until they end or the parent lets go.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import threading
@@ -28,15 +27,10 @@ from contextlib import suppress
 from sessionstore.errors import StoreUnavailableError
 from sessionstore.fs.directory import Directory
 from sessionstore.fs.file import File
+from sessionstore.fs.lock_file import EXCLUSIVE, FIRST_WAIT_S, LONGEST_WAIT_S, SHARED, open_lock_file
 from sessionstore.fs.refusal import unavailable
-from sessionstore.fs.temporary import create_private
 
 PATIENCE_S = 2.0
-_FIRST_WAIT_S = 50e-6
-_LONGEST_WAIT_S = 5e-3
-_SHARED = fcntl.LOCK_SH | fcntl.LOCK_NB
-_EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
-_READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 class Claim:
@@ -88,7 +82,7 @@ class Claims:
                 file cannot be used.
             UnsafeFileError: The lock file is a link, no ordinary file, or another user's.
         """
-        deadline, wait_s = time.monotonic() + PATIENCE_S, _FIRST_WAIT_S
+        deadline, wait_s = time.monotonic() + PATIENCE_S, FIRST_WAIT_S
         while True:
             claim = self._opened(name, shared)
             file = claim._file
@@ -112,28 +106,16 @@ class Claims:
                 reason = f"{name}: others keep it from being taken for more than {PATIENCE_S:g} s"
                 raise StoreUnavailableError(reason=reason, outcome="not_written")
             time.sleep(wait_s)
-            wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+            wait_s = min(wait_s * 2, LONGEST_WAIT_S)
 
     def _opened(self, name: str, shared: bool) -> Claim:
         with _no_fork:
-            while True:
-                # For reading: enough for flock, and all that a read-only place gives.
-                file = self._directory.open_file(name)
-                if file is not None or (shared and not self._make):
-                    return Claim(file)
-                try:
-                    os.close(create_private(self._directory.fd, name))
-                except FileExistsError:
-                    continue
-                except OSError as exc:
-                    if shared and exc.errno in _READ_ONLY:
-                        return Claim(None)
-                    raise unavailable(exc, name) from exc
+            return Claim(open_lock_file(self._directory, name, shared=shared, make=self._make))
 
     @staticmethod
     def _locked(file: File, shared: bool) -> bool:
         try:
-            fcntl.flock(file.fd, _SHARED if shared else _EXCLUSIVE)
+            fcntl.flock(file.fd, SHARED if shared else EXCLUSIVE)
         except BlockingIOError:
             return False
         except OSError as exc:

@@ -17,7 +17,6 @@ file systems (see `sessionstore.fs.mount`). Processes forked behind Python's bac
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import threading
@@ -28,14 +27,8 @@ from collections import OrderedDict
 from sessionstore.errors import StoreUnavailableError
 from sessionstore.fs.directory import Directory
 from sessionstore.fs.file import File
+from sessionstore.fs.lock_file import EXCLUSIVE, FIRST_WAIT_S, LONGEST_WAIT_S, SHARED, open_lock_file
 from sessionstore.fs.refusal import unavailable
-from sessionstore.fs.temporary import create_private
-
-_FIRST_WAIT_S = 50e-6
-_LONGEST_WAIT_S = 5e-3
-_SHARED = fcntl.LOCK_SH | fcntl.LOCK_NB
-_EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
-_READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 class _Slot:
@@ -134,11 +127,12 @@ class Locks:
                 del self._slots[name]
 
     def _lock(self, slot: _Slot, name: str, operation: int, deadline: float, timeout_s: float) -> None:
-        wait_s = _FIRST_WAIT_S
+        wait_s = FIRST_WAIT_S
         while True:
             file = slot.file
             if file is None:
-                file = slot.file = self._open(name, shared=bool(operation & fcntl.LOCK_SH))
+                shared = operation == SHARED
+                file = slot.file = open_lock_file(self._directory, name, shared=shared, make=self._make)
                 if file is None:
                     return
             try:
@@ -148,30 +142,13 @@ class Locks:
                 if left_s <= 0:
                     raise _busy(name, "process", timeout_s) from None
                 time.sleep(min(wait_s, left_s))
-                wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
+                wait_s = min(wait_s * 2, LONGEST_WAIT_S)
                 continue
             except OSError as exc:
                 raise unavailable(exc, name) from exc
             if os.fstat(file.fd).st_nlink:
                 return
             slot.close()
-
-    def _open(self, name: str, *, shared: bool) -> File | None:
-        while True:
-            # For reading: enough for flock, and all that a read-only place gives.
-            file = self._directory.open_file(name)
-            if file is not None:
-                return file
-            if shared and not self._make:
-                return None
-            try:
-                os.close(create_private(self._directory.fd, name))
-            except FileExistsError:
-                continue
-            except OSError as exc:
-                if shared and exc.errno in _READ_ONLY:
-                    return None
-                raise unavailable(exc, name) from exc
 
 
 class Hold:
@@ -184,7 +161,7 @@ class Hold:
     def __init__(self, locks: Locks, name: str, shared: bool, timeout_s: float) -> None:
         self._locks = locks
         self._name = name
-        self._operation = _SHARED if shared else _EXCLUSIVE
+        self._operation = SHARED if shared else EXCLUSIVE
         self._timeout_s = timeout_s
 
     def __enter__(self) -> None:

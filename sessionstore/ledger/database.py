@@ -132,14 +132,20 @@ class Database:
     @contextmanager
     def transaction(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
         """A block that writes everything or, if an exception leaves it, nothing. Errors as `write`."""
+        with self.writing(durable=durable) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            self.at_begin(connection)
+            yield connection
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def writing(self, *, durable: bool) -> Iterator[sqlite3.Connection]:
+        """A block for what SQLite does outside of transactions. Errors as `write`."""
         self._refuse_inherited()
         with self._lock:
             connection = self._ready(durable)
             try:
-                connection.execute("BEGIN IMMEDIATE")
-                self.at_begin(connection)
                 yield connection
-                connection.execute("COMMIT")
             except (sqlite3.Error, UnicodeDecodeError) as exc:
                 self._drop()
                 raise translate(exc, self.path) from exc

@@ -11,10 +11,7 @@ Not promised: that the disk forgets the blocks that were freed.
 
 from __future__ import annotations
 
-import sqlite3
-
 from sessionstore.errors import StoreUnavailableError
-from sessionstore.ledger.failures import translate
 from sessionstore.ledger.ledger import Ledger
 
 
@@ -26,18 +23,10 @@ def scrub(ledger: Ledger) -> None:
             store is read-only. The rows are as they were; trying again does no harm.
         LedgerMissingError, LedgerCorruptError: As every use of the ledger.
     """
-    database = ledger._database
-    database._refuse_inherited()
-    with database._lock:
-        connection = database._ready(durable=True)
-        try:
-            connection.execute("PRAGMA temp_store = MEMORY")
-            connection.execute("VACUUM")
-            # The log still has the old pages, and the new ones, until both are in the file and it is cut.
-            (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except sqlite3.Error as exc:
-            database._drop()
-            raise translate(exc, database.path) from exc
-        database._committed()
+    with ledger._database.writing(durable=True) as connection:
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("VACUUM")
+        # The log still has the old pages, and the new ones, until both are in the file and it is cut.
+        (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
         raise StoreUnavailableError(reason="another process is using the ledger", outcome="not_written")

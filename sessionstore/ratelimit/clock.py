@@ -23,9 +23,9 @@ from __future__ import annotations
 import os
 import time
 
+from sessionstore.fs.boot import boot_id
 from sessionstore.ledger import AttemptClock
 
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
 TIME_NAMESPACE = "/proc/self/ns/time"
 
 # The start of a process in which Python's clock is not the kernel's: freezegun was there.
@@ -69,13 +69,11 @@ def _running() -> tuple[str, int]:
 
 
 def _boot() -> str:
-    """Read anew each time: after a fork it can be another namespace."""
-    try:
-        with open(BOOT_ID, "rb") as file:
-            boot = file.read(64).decode("ascii", "replace").strip()
-    except OSError:
+    boot = boot_id()
+    if not boot:
         return ""
     try:
+        # Anew each time: after a fork it can be another namespace.
         return f"{boot} {os.readlink(TIME_NAMESPACE)}"
     except OSError:  # a kernel before Linux 5.6, which has none
         return boot

@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from sessionstore.errors import ConflictError, InvalidValueError, StoreError, StoreUnavailableError
+from sessionstore.errors import ConflictError, InvalidValueError, StoreError
 from sessionstore.format.lines import (
     ENTRY,
     OPEN,
@@ -170,8 +170,6 @@ class Rewriter:
             with closing(found.log):
                 counted = self._counted(found, make(), blank, expected_rev)
                 return self._report(found, counted, backend.purge(session_id, dry_run=True), found.sealed.seal.rev)
-        if ground.read_only:
-            raise StoreUnavailableError(reason="this store was opened read-only", outcome="not_written")
         with backend.at_rest(session_id), ground.locked(session_id):
             found = self._reader.find(session_id)
             with closing(found.log):
@@ -197,7 +195,7 @@ class Rewriter:
         if not all(0 <= index < seal.entries for index in blank):
             raise InvalidValueError(what="entry", reason=f"this session has {seal.entries}, the first one is 0")
         edit = _Edit(seal.entries, redactor, blank)
-        for _ in self._lines(found, edit):
+        for _ in self._lines(found, edit, edit.state(self._reader.state(found))):
             pass
         return edit
 
@@ -243,15 +241,14 @@ class Rewriter:
                 first_rev=ready.head.rev + 1,
                 replaces=ready.head.tag,
             )
-            chunks = batch.chunks(self._lines(found, edit))
+            chunks = batch.chunks(self._lines(found, edit, edited))
             stamp = ground.backend.write(file_name(session_id), chunks, replace=True)
         head, _ = self._writer.anchor(batch.sealed, stamp, ready.head, durable=True)
         return head.rev
 
-    def _lines(self, found: Found, edit: _Edit) -> Iterator[bytes]:
+    def _lines(self, found: Found, edit: _Edit, state: State) -> Iterator[bytes]:
         """The open line, the whole state as one line, and the entries that stay, verified on the way."""
         config = self._ground.config
-        state = edit.state(self._reader.state(found))
         index = 0
         for segment in self._reader.segments(found):
             for line in read_lines(segment.body):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sessionstore import open_store
-from sessionstore.cli.keys import TEXT, Key
+from sessionstore.cli.keypresses import TEXT, Key
 from sessionstore.cli.picker import Row, begin, press, view
 
 

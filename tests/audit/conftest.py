@@ -170,6 +170,6 @@ log = AuditLog(state, keyring, {STORE!r}, ledger, locks, config)
 
     def command(script: str) -> list[str]:
         secret = place.keyring.primary.secret.hex()
-        return [sys.executable, "-W", "error", "-c", begin + script, str(place.home), secret]
+        return [sys.executable, "-W", "error", "-c", f"{begin}{script}\nledger.close()\n", str(place.home), secret]
 
     return command

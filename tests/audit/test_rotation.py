@@ -33,8 +33,8 @@ class TestSize:
 
     def test_a_closed_file_needs_no_key_of_its_own_any_more(self, two_files) -> None:
         # As after a rotation whose old key is gone: the rows are what vouches for the lines.
+        from sessionstore.audit.closed import look
         from sessionstore.audit.lines import Lines
-        from sessionstore.audit.older import look
         from sessionstore.audit.shelf import Shelf
         from sessionstore.signing import Keyring, new_key
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from sessionstore.cli.keys import TEXT, Key
+from sessionstore.cli.keypresses import TEXT, Key
 from sessionstore.cli.picker import RUNNING, Chosen, Left, Row, State, begin, cursor_column, layout, press, view
 
 ROWS = [

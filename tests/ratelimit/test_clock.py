@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from freezegun.api import FrozenDateTimeFactory
 
 from sessionstore import SessionStore
 from sessionstore.errors import RateLimitError
+from sessionstore.fs import boot
 from sessionstore.ledger import AttemptClock
 from sessionstore.ratelimit import RateLimiter, clock
 from sessionstore.ratelimit.clock import REPLACED, moved_on
@@ -159,8 +160,11 @@ class TestMovedOn:
 @on_linux
 class TestWithoutABootId:
     @pytest.fixture(autouse=True)
-    def hidden(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr(clock, "BOOT_ID", str(tmp_path / "missing"))
+    def hidden(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+        monkeypatch.setattr(boot, "_BOOT_ID", str(tmp_path / "missing"))
+        boot.boot_id.cache_clear()
+        yield
+        boot.boot_id.cache_clear()
 
     @pytest.mark.parametrize(
         ("running_h", "wall_h", "passed_h"),

@@ -26,7 +26,7 @@ class Damage(NamedTuple):
     reason: Reason
 
 
-class Older(NamedTuple):
+class Closed(NamedTuple):
     """A file and its state.
 
     Attributes:
@@ -40,7 +40,7 @@ class Older(NamedTuple):
     damage: Damage | None
 
 
-def look(shelf: Shelf, lines: Lines, row: AuditFile) -> Older:
+def look(shelf: Shelf, lines: Lines, row: AuditFile) -> Closed:
     """Compare a file with its row. Its digest decides; where that is another, its lines tell where it begins to differ.
 
     Raises:
@@ -49,20 +49,20 @@ def look(shelf: Shelf, lines: Lines, row: AuditFile) -> Older:
     try:
         data = shelf.read(row.file, row.end + MAX_BEHIND_BYTES)
     except UnsafeFileError:
-        return Older(b"", [], Damage(0, "unsafe_file"))
+        return Closed(b"", [], Damage(0, "unsafe_file"))
     if data is None:
-        return Older(b"", [], Damage(0, "missing"))
+        return Closed(b"", [], Damage(0, "missing"))
     if row.digest and hashlib.sha256(data).digest() == row.digest:
         if row.state == "cut":  # its digest is also that of bytes which are no line
-            return Older(data, list(lines.walk(data, row.file, Place(row.start_seq, row.start_mac))), None)
-        return Older(data, split(data), None)
+            return Closed(data, list(lines.walk(data, row.file, Place(row.start_seq, row.start_mac))), None)
+        return Closed(data, split(data), None)
     verdict = examine(lines, data, row)
     good = [line for line in verdict.good if line.end <= row.end]
     if verdict.state != "whole":
-        return Older(data, good, Damage(verdict.bad_line, "changed"))
+        return Closed(data, good, Damage(verdict.bad_line, "changed"))
     # Bytes behind the end of a closed file are nobody's. Of one that was given up, they are what nobody adopted.
     behind = row.state == "closed" and len(data) > row.end
-    return Older(data, good, Damage(len(good) + 1, "changed") if behind else None)
+    return Closed(data, good, Damage(len(good) + 1, "changed") if behind else None)
 
 
 def damage(shelf: Shelf, lines: Lines, row: AuditFile) -> Damage | None:

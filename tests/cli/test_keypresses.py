@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessionstore.cli.keys import TEXT, Key, Keys
+from sessionstore.cli.keypresses import TEXT, Key, Keys
 
 KNOWN = [
     (b"\x1b[A", "up"),
