@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-* What is signed is never a plain concatenation. PAE puts the number of parts and each length in front, so that no two
+* What we sign is never a plain concatenation. PAE puts the number of parts and each length in front, so that no two
   lists of parts share an encoding.
 * Tags are compared here and nowhere else, in constant time. Checking raises; there is no boolean to ignore.
 * Tags have one length. A shorter one is refused before it is compared.
@@ -32,24 +32,38 @@ def pae(*parts: bytes) -> bytes:
     return b"".join(encoded)
 
 
-class MacKey:
+class HmacKey:
+    """The bytes of a key and the one comparison, for the two kinds of keys that verify; users have one of those."""
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def __reduce__(self) -> str:
+        raise TypeError("a key is not pickled or copied")
+
+    def _compare(self, tag: bytes, message: bytes) -> None:
+        # Neither the key nor the expected tag is ever a local variable: a traceback with variables must not show them.
+        if len(tag) != MAC_BYTES or not hmac.compare_digest(hmac.digest(self._secret, message, "sha256"), tag):
+            raise TagMismatch
+
+
+class MacKey(HmacKey):
     """A key derived for one purpose. Safe to share between threads; its bytes are in no representation.
 
     Attributes:
         key_id: Id of the install key it was derived from.
     """
 
-    __slots__ = ("_secret", "key_id")
+    __slots__ = ("key_id",)
 
     def __init__(self, key_id: str, secret: bytes) -> None:
+        super().__init__(secret)
         self.key_id = key_id
-        self._secret = secret
 
     def __repr__(self) -> str:
         return f"MacKey({self.key_id})"
-
-    def __reduce__(self) -> str:
-        raise TypeError("a key is not pickled or copied")
 
     def tag(self, *parts: bytes) -> bytes:
         """The 32-byte HMAC-SHA256 tag over `parts`."""
@@ -61,5 +75,4 @@ class MacKey:
         Raises:
             TagMismatch: It is not, or it is not 32 bytes long.
         """
-        if len(tag) != MAC_BYTES or not hmac.compare_digest(self.tag(*parts), tag):
-            raise TagMismatch
+        self._compare(tag, pae(*parts))
