@@ -6,8 +6,8 @@ would make of it again. There are two spellings of that text:
 
 * the documented one: `json.dumps(obj, indent=2, sort_keys=True, ensure_ascii=False)`;
 * that of the tool's own encoder, which writes other exponents (`1.5e-5`; a number is taken as the file spells it) and
-  control characters in capitals (`\\u001B`). Without it, a genuine file with a terminal escape or a very small cost would
-  be called forged.
+  control characters in capitals (`\\u001B`). Without it, a genuine file with a terminal escape or a very small cost
+  would be called forged.
 
 Both are JSON texts of the same object, so whoever made a tag over either has signed that object.
 
