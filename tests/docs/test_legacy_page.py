@@ -28,9 +28,8 @@ def general(reason: str) -> str:
     for ending in (" is missing", " must be text", " must be an object", " must be a list"):
         if reason.endswith(ending):
             return f"…{ending}"
-    return re.sub(
-        r"^(conversation|todos)\[\d+\]\.(timestamp)?|^\w+_at(?= must)|^\w+(?= is younger)", "", reason
-    ).strip()
+    reason = re.sub(r"^(conversation|todos)\[\d+\]\.", "", reason)
+    return re.sub(r"^\w+(?= is younger| must be a time)", "…", reason)
 
 
 @pytest.mark.parametrize("vector", [v for v in REFUSED if v["error"]], ids=lambda vector: str(vector["name"]))

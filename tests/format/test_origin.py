@@ -120,6 +120,13 @@ class TestTheToolsOwnSpelling:
         assert entry["cost"] == json.loads(number)
         assert entry["content"].startswith('\x1b[31m \x00\x1f \b\f\n\r\t \\u001b \\\x1b " / \x7f')
 
+    def test_the_file_may_have_another_order(self) -> None:
+        other = dict(reversed(json.loads(self.file("2.0e-5")).items()))
+        written = json.dumps(other, ensure_ascii=False)
+        assert read_signed(written.replace("2e-05", "2.0e-5").encode(), key=OriginKey(KEY)).id == ID
+        with pytest.raises(InvalidSignatureError):
+            read_signed(written.encode(), key=OriginKey(KEY))
+
     @pytest.mark.parametrize(
         ("old", "new"),
         [("1.5e-5", "1.5e-6"), ("u001B", "u001C"), ("\\\\\\\\u001b", "\\\\\\\\u001B"), ("true", "false")],
