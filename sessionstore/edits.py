@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from sessionstore import upkeep
 from sessionstore.errors import ConflictError
 from sessionstore.format.lines import StateChange
-from sessionstore.model import Message, Session, Todo, check_name, check_tags, check_todos, format_time
+from sessionstore.model import (
+    Message,
+    MigrationResult,
+    Session,
+    Todo,
+    check_id,
+    check_name,
+    check_tags,
+    check_todos,
+    format_time,
+)
 from sessionstore.sessions import Ground, Lifecycle, Writer
 from sessionstore.view import StoreView
 
@@ -121,6 +132,18 @@ class StoreEdits(StoreView):
     def clear(self, id: str, *, expected_rev: int | None = None) -> int:
         """Remove every entry and keep the state; the new revision."""
         return self._lifecycle.rewrite(id, keep=0, expected_rev=expected_rev)
+
+    def migrate(self, id: str | None = None, *, dry_run: bool = False) -> Iterator[MigrationResult]:
+        """Sign a session that is in an unsigned file of format version 1, as its next save would; or all of them.
+
+        Yields a result for each as it goes, refusals included; what concerns the whole store is raised. Nothing is
+        yielded for one that is sealed already, unless its old file was still in the way. It may be stopped and repeated
+        at any time.
+
+        Args:
+            dry_run: Say what would be done, as far as that can be told without writing.
+        """
+        return upkeep.migrate(self._index, self._lifecycle, None if id is None else check_id(id), dry_run=dry_run)
 
     def compact(self, id: str) -> bool:
         """Rewrite the session if seals are over a third of it and over 1 MiB; whether it was. Errors as `rewind`."""

@@ -189,7 +189,7 @@ class Resumer:
         """
         if self._ground.read_only:
             raise StoreUnavailableError(reason="the store was opened read-only", outcome="not_written")
-        if session_id is not None and not self._ground.ledger.knows(session_id):
+        if session_id is not None and not self._is_known(session_id):
             session_id = None
         try:
             self._limits.hit(OPERATION, session_id)
@@ -228,6 +228,10 @@ class Resumer:
         session = self._edits.load(session_id)
         project = None if session.project is None else held.enter_context(pin(session.project))
         return Run(self._edits, session, project)
+
+    def _is_known(self, session_id: str) -> bool:
+        ledger = self._ground.ledger
+        return ledger.knows(session_id) or ledger.inventory_entry(f"{session_id}.json") is not None
 
     @property
     def _limits(self) -> RateLimiter:

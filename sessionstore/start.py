@@ -127,4 +127,5 @@ class Start:
 def _notices(listed: list[InventoryEntry]) -> tuple[str, ...]:
     if not listed:
         return ()
-    return (f"{len(listed)} unsigned session files were found and listed with their digests; see `sessionstore list`",)
+    text = f"{len(listed)} unsigned session files were found and listed with their digests"
+    return (f"{text}; `sessionstore migrate` signs them",)

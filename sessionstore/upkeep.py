@@ -10,8 +10,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import accumulate
 
-from sessionstore.errors import AlreadyRunningError, InvalidValueError, SessionNotFoundError, SessionStoreError
-from sessionstore.model import CleanupReport, SearchHit, SessionSummary, Unreadable, VerifyResult
+from sessionstore.errors import (
+    AlreadyRunningError,
+    InvalidValueError,
+    KeyringError,
+    SessionNotFoundError,
+    SessionStoreError,
+    StoreError,
+)
+from sessionstore.model import CleanupReport, MigrationResult, SearchHit, SessionSummary, Unreadable, VerifyResult
 from sessionstore.sessions import Ground, Index, Lifecycle, Reader
 from sessionstore.sessions.index import Filter
 
@@ -21,10 +28,10 @@ _AROUND_CHARS = 40
 def verify(reader: Reader, session_id: str) -> VerifyResult:
     """Check one session to the last byte; what is wrong is in the result, not raised."""
     try:
-        sealed, warnings = reader.check(session_id)
+        rev, warnings = reader.check(session_id)
     except SessionStoreError as error:
         return VerifyResult(session_id, False, 0, error.code, str(error), error.hint)
-    return VerifyResult(session_id, True, sealed.seal.rev, "ok", warnings=warnings)
+    return VerifyResult(session_id, True, rev, "ok", warnings=warnings)
 
 
 def verify_all(index: Index, reader: Reader) -> Iterator[VerifyResult]:
@@ -33,6 +40,22 @@ def verify_all(index: Index, reader: Reader) -> Iterator[VerifyResult]:
         result = verify(reader, session_id)
         if result.code != SessionNotFoundError.code:
             yield result
+
+
+def migrate(index: Index, lifecycle: Lifecycle, session_id: str | None, *, dry_run: bool) -> Iterator[MigrationResult]:
+    """Yield what becomes of one unsigned file, or of each that the list shows, as they are migrated."""
+    for each in index.unsigned_ids() if session_id is None else [session_id]:
+        try:
+            outcome = lifecycle.migrate(each, dry_run=dry_run)
+        except (StoreError, KeyringError):
+            raise  # it would be the same for all others
+        except SessionStoreError as error:
+            if session_id is None and isinstance(error, SessionNotFoundError):
+                continue  # somebody deleted it meanwhile
+            yield MigrationResult(each, "refused", error.code, str(error), error.hint)
+        else:
+            if outcome != "sealed":
+                yield MigrationResult(each, outcome)
 
 
 def search(index: Index, reader: Reader, text: str, *, limit: int | None = None) -> Iterator[SearchHit]:
@@ -94,9 +117,12 @@ def clean_up(
         try:
             if line.state == "running":
                 raise AlreadyRunningError(session_id=line.id, pid=0, started_at="")
-            sealed, _ = reader.check(line.id)
+            rev, _ = reader.check(line.id)
+            if rev == 0:
+                skipped.append(Unreadable(line.id, "legacy", "not signed yet, so its times prove nothing"))
+                continue
             if not dry_run:
-                lifecycle.delete(line.id, expected_rev=sealed.seal.rev)
+                lifecycle.delete(line.id, expected_rev=rev)
             removed.append(line)
         except SessionNotFoundError:
             continue  # somebody else deleted it

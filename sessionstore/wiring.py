@@ -194,7 +194,13 @@ def _places(config: Config, opened: ExitStack, *, memory: bool, make: bool) -> _
     locks = Locks(lock_files, make=make)
     opened.callback(locks.close)
     runs = FileRuns(lock_files, opened.enter_context(state.sub("runs", create=make, strict=True)), read_only=not make)
-    files = FileBackend(sessions, lambda: data.sub("quarantine", create=True), locks, runs)
+    files = FileBackend(
+        sessions,
+        lambda: data.sub("quarantine", create=True),
+        locks,
+        runs,
+        lambda: data.sub("retired", create=True),
+    )
     backend: Backend = MemoryBackend() if memory else files
     salt = b"" if config.signing_salt is None else config.signing_salt.reveal()
     start = Start(config, state, data, backend, FileKeyStore(state, salt))

@@ -128,6 +128,7 @@ class AsyncSessionStore:
     rewind = _awaited(SessionStore.rewind)
     clear = _awaited(SessionStore.clear)
     compact = _awaited(SessionStore.compact)
+    migrate = _streamed(SessionStore.migrate)
     delete = _awaited(SessionStore.delete)
 
     load = _awaited(SessionStore.load)

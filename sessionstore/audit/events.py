@@ -29,6 +29,7 @@ CUT = "\u2026"
 
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _KEY_ID = re.compile(r"[0-9a-f]{16}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _MAX_COUNT = 2**53
 
 
@@ -73,6 +74,12 @@ def _id(value: object) -> Value:
 def _key_id(value: object) -> Value:
     if not isinstance(value, str) or not _KEY_ID.fullmatch(value):
         raise ValueError("a key id is needed")
+    return value
+
+
+def _digest(value: object) -> Value:
+    if not isinstance(value, str) or not _DIGEST.fullmatch(value):
+        raise ValueError("a SHA-256 digest in hex is needed")
     return value
 
 
@@ -143,6 +150,12 @@ EVENTS: dict[str, Event] = {
         grants=True,
         synced=True,
         warns=True,
+    ),
+    "migration": Event(
+        what="a session of an unsigned file was sealed",
+        fields={"digest": _digest},
+        grants=True,
+        synced=True,
     ),
     "store_claimed": Event(
         what="the ledger was bound to another data directory",

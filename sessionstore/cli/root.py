@@ -31,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "verify": "sessionstore.cli.verify",
     "inspect": "sessionstore.cli.inspect",
     "rebind": "sessionstore.cli.rebind",
+    "migrate": "sessionstore.cli.migrate",
     "audit": "sessionstore.cli.audit",
     "config": "sessionstore.cli.config",
     "doctor": "sessionstore.cli.doctor",

@@ -27,6 +27,7 @@ from sessionstore.fs.project import pinning_report
 from sessionstore.health.findings import PRIVATE_BITS, Finding, Level, judge_limits, judge_pinning, judge_place
 from sessionstore.keystore import FileKeyStore
 from sessionstore.ledger import Ledger
+from sessionstore.sessions.beside import LEFT
 from sessionstore.store import SessionStore
 
 # From how full on a store is worth a word.
@@ -35,7 +36,6 @@ WARN_FROM = 0.8
 MAX_NAMED = 3
 
 _AUDIT_MEND = "`sessionstore audit verify` names every place; new events go on in a file that says so"
-_LEGACY = "legacy"
 # A store that was opened once has left at least one of these in its state directory.
 _TRACES = ("keyring", "ledger.db", AUDIT)
 
@@ -219,10 +219,16 @@ class _Examination:
             )
         else:
             self._add("sessions", "ok", text)
-        codes = Counter(broken.code for broken in store.list(limit=None).unreadable)
+        page = store.list(limit=None)
+        unsigned = sum(line.integrity == "legacy" for line in page.sessions)
+        if unsigned:
+            self._add("sessions", "note", f"{unsigned:,} not signed yet", "`sessionstore migrate` signs them")
+        codes = Counter(broken.code for broken in page.unreadable)
         for code, count in sorted(codes.items()):
-            level: Level = "note" if code == _LEGACY else "problem"
-            mend = "" if code == _LEGACY else "`sessionstore list --all` names them, each with the reason"
+            level: Level = "note" if code == LEFT else "problem"
+            mend = "`sessionstore list --all` names them, each with the reason"
+            if code == LEFT:
+                mend = "`sessionstore migrate` puts them away"
             self.found.append(Finding("sessions", level, code, f"{count:,} that cannot be opened: {code}", mend))
 
     def _add(self, check: str, level: Level, text: str, mend: str = "") -> None:

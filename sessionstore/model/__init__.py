@@ -11,6 +11,7 @@ from sessionstore.model.reports import (
     CleanupReport,
     InspectedLine,
     Inspection,
+    MigrationResult,
     Rebinding,
     SearchHit,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "Inspection",
     "LoadWarning",
     "Message",
+    "MigrationResult",
     "ProjectRecord",
     "ProjectState",
     "Provenance",

@@ -74,6 +74,25 @@ class CleanupReport(msgspec.Struct, frozen=True):
     skipped: tuple[Unreadable, ...]
 
 
+class MigrationResult(msgspec.Struct, frozen=True):
+    """What became, or in a dry run would become, of one unsigned file.
+
+    Attributes:
+        session_id: Whose.
+        outcome: `migrated`: sealed. `put_away`: it was sealed before, and its file is out of the way now. `refused`: it
+            was left as it is; `code` says why.
+        code: `ok`, or the code of the error.
+        text: The error for people, or "".
+        hint: What can be done, or "".
+    """
+
+    session_id: str
+    outcome: Literal["migrated", "put_away", "refused"]
+    code: str = "ok"
+    text: str = ""
+    hint: str = ""
+
+
 class Rebinding(msgspec.Struct, frozen=True):
     """A session's project directory before and after somebody bound it anew.
 

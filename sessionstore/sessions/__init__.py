@@ -7,6 +7,7 @@ from sessionstore.sessions.index import Index
 from sessionstore.sessions.inspect import inspect
 from sessionstore.sessions.lifecycle import Lifecycle
 from sessionstore.sessions.read import Reader
+from sessionstore.sessions.unsigned import Unsigned
 from sessionstore.sessions.write import Writer
 
-__all__ = ["Ground", "Index", "Lifecycle", "Reader", "Writer", "inspect"]
+__all__ = ["Ground", "Index", "Lifecycle", "Reader", "Unsigned", "Writer", "inspect"]

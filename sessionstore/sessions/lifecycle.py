@@ -1,6 +1,6 @@
 """The beginning, the rewriting and the end of a session, each in an order that a crash cannot turn into a lie.
 
-* create: ledger row `creating` (synced) -> whole file, fsync, rename without replacing, directory fsync -> `live`
+* create: see `sessionstore.sessions.making`
 * rewrite: whole new file that names the seal it replaces -> atomic replace -> head. The revision goes on counting.
 * delete: row `deleting` (synced) -> unlink, directory fsync -> `deleted`, which stays as a tombstone
 
@@ -11,17 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from itertools import chain
-from typing import Any, get_args
+from typing import Any, Literal
 
 import msgspec
 
 from sessionstore.errors import (
-    AlreadyExistsError,
     ConflictError,
     InvalidValueError,
     KeyringError,
-    SessionLimitError,
+    MissingError,
+    SessionNotFoundError,
     StoreUnavailableError,
     TooLargeError,
     UnsafeFileError,
@@ -30,21 +29,18 @@ from sessionstore.errors import (
 from sessionstore.format.lines import (
     ENTRY,
     OPEN,
-    Open,
     State,
-    StateChange,
-    entry_line,
-    open_line,
     read_lines,
     state_line,
 )
 from sessionstore.format.log import Batch, Summary
 from sessionstore.ledger import Head
 from sessionstore.model import Message, Provenance, check_id, format_time, new_id
-from sessionstore.model.session import as_entry
 from sessionstore.sessions.ground import Ground, file_name, head_after, new_head
 from sessionstore.sessions.look import Found
+from sessionstore.sessions.making import commit_after_write, tombstone
 from sessionstore.sessions.read import Reader
+from sessionstore.sessions.unsigned import SUFFIX, Unsigned, was_saved
 from sessionstore.sessions.write import Ready, Writer
 
 COMPACT_BYTES = 1024 * 1024
@@ -57,6 +53,7 @@ class Lifecycle:
         self._ground = ground
         self._reader = reader
         self._writer = writer
+        self._maker = writer.maker
 
     def create(
         self,
@@ -77,45 +74,40 @@ class Lifecycle:
             InvalidValueError, MalformedError, TooDeepError, TooLargeError: Something given cannot be kept.
             StoreUnavailableError: The store refused; nothing was made.
         """
-        ground = self._ground
         self._refuse_read_only()
-        if provenance not in get_args(Provenance):
-            raise InvalidValueError(what="provenance", reason=f"one of {', '.join(get_args(Provenance))} is needed")
         session_id = new_id() if session_id is None else check_id(session_id)
-        now = format_time(ground.now())
-        nothing = Summary(
-            name=state.name,
-            tags=state.tags,
-            project=None,
-            place=None,
-            provenance=provenance,
-            created_at=now,
-            updated_at=now,
-            closed_at=state.closed_at,
+        plan = self._maker.plan(
+            session_id, state, entries, key=key, parent=parent, origin=origin, provenance=provenance
         )
-        summary = nothing.changed(StateChange(project=state.project), now)
-        opened = Open(id=session_id, store=ground.store_id, created_at=now, key=key, parent=parent, origin=origin)
-        max_bytes = ground.config.max_entry_bytes
-        first = [open_line(opened), state_line(state.as_change(), max_bytes=max_bytes)]
-        more = (entry_line(as_entry(entry), max_bytes=max_bytes) for entry in entries)
-        batch = Batch(ground.sealer(session_id), None, summary, max_session_bytes=ground.config.max_session_bytes)
-        with ground.locked(session_id):
-            before = ground.ledger.head(session_id)
-            # A tombstone of revision 0 is what a failed create left: that id never stood for a session.
-            if (before is not None and (before.state, before.rev) != ("deleted", 0)) or self._has_file(session_id):
-                raise AlreadyExistsError(what="id")
-            if ground.ledger.count(("creating", "live")) >= ground.config.max_sessions:
-                raise SessionLimitError(limit=ground.config.max_sessions)
-            creating = new_head(session_id, summary, key=key, parent=parent, origin=origin)
-            ground.ledger.commit(creating, old=before, durable=True)
-            try:
-                stamp = ground.backend.write(file_name(session_id), batch.chunks(chain(first, more)), replace=False)
-            except BaseException as error:
-                if getattr(error, "outcome", "not_written") == "not_written":
-                    ground.ledger.commit(_tombstone(creating), old=creating, durable=True)
-                raise
-            self._writer.commit(head_after(creating, batch.sealed, stamp), creating, durable=True)
+        with self._ground.locked(session_id):
+            self._maker.make(plan)
         return session_id
+
+    def migrate(self, session_id: str, *, dry_run: bool = False) -> Literal["migrated", "put_away", "sealed"]:
+        """Seal a session that is in an unsigned file, as its next save would; what was done, or would be.
+
+        Returns:
+            `put_away`: it was sealed before, and its file is out of the way now. `sealed`: there was nothing to do.
+
+        Raises:
+            SessionNotFoundError: There is no such session.
+            VerificationError, TooLargeError: The file may not be opened, cannot be read, or cannot be kept.
+        """
+        check_id(session_id)
+        if not dry_run:
+            self._refuse_read_only()
+        with self._ground.locked(session_id, shared=dry_run):
+            head = self._ground.ledger.head(session_id)
+            if head is not None and was_saved(head):
+                if head.state != "live":
+                    return "sealed"
+                left = self._maker.left(session_id) if dry_run else self._maker.put_away(session_id)
+                return "put_away" if left else "sealed"
+            if dry_run:
+                self._maker.rehearse(session_id, head)
+            elif self._maker.migrate(session_id, head) is None:
+                raise SessionNotFoundError
+            return "migrated"
 
     def rewrite(
         self,
@@ -136,8 +128,7 @@ class Lifecycle:
         check_id(session_id)
         ground = self._ground
         with ground.locked(session_id), closing(self._writer.ready(session_id)) as ready:
-            if expected_rev is not None and expected_rev != ready.head.rev:
-                raise ConflictError(session_id=session_id, expected=expected_rev, found=ready.head.rev)
+            ready.expect(expected_rev)
             if keep is not None and not 0 <= keep <= ready.head.entries:
                 raise InvalidValueError(what="entries to keep", reason=f"0 to {ready.head.entries} are possible")
             batch = Batch(
@@ -152,7 +143,7 @@ class Lifecycle:
             lines = self._kept_lines(ready, ready.head.entries if keep is None else keep)
             stamp = ground.backend.write(file_name(session_id), batch.chunks(lines), replace=True)
             head = head_after(ready.head, batch.sealed, stamp)
-            self._writer.commit(head, ready.head, durable=True)
+            commit_after_write(ground, head, ready.head, durable=True)
             return head.rev
 
     def compact(self, session_id: str) -> bool:
@@ -161,7 +152,9 @@ class Lifecycle:
         Raises:
             ConflictError: It was saved meanwhile; there is no harm in trying again.
         """
-        found = self._reader.settled(session_id)
+        found = self._reader.seen(session_id)
+        if isinstance(found, Unsigned):
+            return False
         with closing(found.log):
             seals = sum(len(segment.sealed.line) for segment in self._reader.segments(found))
         if seals <= max(COMPACT_BYTES, found.sealed.end // 3):
@@ -183,7 +176,9 @@ class Lifecycle:
         check_id(session_id)
         self._refuse_read_only()
         with self._ground.backend.at_rest(session_id), self._ground.locked(session_id):
-            head = self._ground.ledger.head(session_id)
+            head = self._maker.settled(self._ground.ledger.head(session_id))
+            if not was_saved(head) and self._delete_unsigned(session_id, head, expected_rev):
+                return
             if head is None or head.state == "deleted":
                 head = self._found(session_id).head  # raises the error that says what stands there
             # Of the log: its last save may be acknowledged by nobody yet, and still be the newest.
@@ -216,35 +211,60 @@ class Lifecycle:
             self._finish_one(session_id)
 
     def _finish_one(self, session_id: str) -> int:
-        ledger = self._ground.ledger
-        head = ledger.head(session_id)
+        head = self._ground.ledger.head(session_id)
         if head is None or head.state not in ("creating", "deleting"):
             return 0
         if head.state == "deleting":
             self._remove(head)
             return 1
-        if self._ground.backend.stamp(file_name(session_id)) is None:
-            ledger.commit(_tombstone(head), old=head, durable=True)
-            return 1
-        found = self._reader.find(session_id)
-        with closing(found.log):
-            self._reader.verify(found)
-            ledger.commit(head_after(head, found.sealed, found.stamp), old=head, durable=True)
+        self._maker.finish(head)
         return 1
 
+    def _delete_unsigned(self, session_id: str, head: Head | None, expected_rev: int | None) -> bool:
+        """Delete a session that is in an unsigned file; whether it is.
+
+        Its tombstone has revision 1, as if it had been migrated: the file must not count when it comes back.
+        """
+        try:
+            if self._reader.unsigned.find(session_id, head) is None:
+                return False
+        except MissingError:
+            pass  # there is nothing left to remove, and its entry is given up
+        if expected_rev not in (None, 0):
+            raise ConflictError(session_id=session_id, expected=expected_rev, found=0)
+        now = format_time(self._ground.now())
+        gone = Summary(
+            name="",
+            tags=(),
+            project=None,
+            place=None,
+            provenance="legacy-adopted",
+            created_at=now,
+            updated_at=now,
+            closed_at=None,
+        )
+        row = new_head(session_id, gone, key=None, parent=None, origin=None)
+        deleting = msgspec.structs.replace(row, state="deleting", rev=1)
+        self._ground.ledger.commit(deleting, old=head, durable=True, migrates=session_id + SUFFIX)
+        self._remove(deleting)
+        return True
+
     def _remove(self, head: Head) -> None:
-        ledger = self._ground.ledger
+        ledger, backend = self._ground.ledger, self._ground.backend
         self._writer.forget(head.session_id)
         deleting = msgspec.structs.replace(head, state="deleting")
         if head.state != "deleting":
             ledger.commit(deleting, old=head, durable=True)
         try:
-            self._ground.backend.delete(file_name(head.session_id))
+            backend.delete(file_name(head.session_id))
+            if head.provenance == "legacy-adopted":
+                self._maker.put_away(head.session_id)
+                backend.drop_retired(head.session_id + SUFFIX)
         except (StoreUnavailableError, UnsafeFileError) as error:
             if head.state != "deleting" and getattr(error, "outcome", "not_written") == "not_written":
                 ledger.commit(head, old=deleting, durable=True)  # nothing was removed: the session is what it was
             raise
-        ledger.commit(_tombstone(deleting), old=deleting, durable=True)
+        ledger.commit(tombstone(deleting), old=deleting, durable=True)
 
     def _kept_lines(self, ready: Ready, keep: int) -> Iterator[bytes]:
         """The open line, the whole state as one line, and the first entries as they stand, verified on the way."""
@@ -267,17 +287,6 @@ class Lifecycle:
         found.log.close()
         return found
 
-    def _has_file(self, session_id: str) -> bool:
-        log = self._ground.backend.open(file_name(session_id))
-        if log is not None:
-            log.close()
-        return log is not None
-
     def _refuse_read_only(self) -> None:
         if self._ground.read_only:
             raise StoreUnavailableError(reason="this store was opened read-only", outcome="not_written")
-
-
-def _tombstone(head: Head) -> Head:
-    """What stays of a deleted session: its id and its last seal; nothing that describes it."""
-    return msgspec.structs.replace(head, state="deleted", key=None, name="", project=None, place=None, tags=())

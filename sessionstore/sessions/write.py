@@ -31,7 +31,6 @@ from sessionstore.errors import (
     KeyringError,
     MissingError,
     SessionNotFoundError,
-    StoreError,
     StoreUnavailableError,
 )
 from sessionstore.format.lines import StateChange, entry_line, state_line
@@ -41,7 +40,9 @@ from sessionstore.ledger import Head
 from sessionstore.model import Message, check_id, check_key, format_time, next_time, parse_time
 from sessionstore.model.session import as_entry
 from sessionstore.sessions.ground import Ground, file_name, head_after, stamp_of
+from sessionstore.sessions.making import Maker, commit_after_write
 from sessionstore.sessions.read import Reader
+from sessionstore.sessions.unsigned import was_saved
 from sessionstore.storage import Log
 
 MAX_IDLE_LOGS = 64
@@ -49,23 +50,39 @@ MAX_IDLE_LOGS = 64
 
 @dataclass(slots=True)
 class Ready:
-    """A log open for writing, and what is known to be its end. Only the holder of the write lock uses it."""
+    """A log open for writing, and what is known to be its end. Only the holder of the write lock uses it.
+
+    Attributes:
+        log, head, sealed: The log, its head, its last seal.
+        from_unsigned: The session was migrated under the lock that is held, in the same call.
+    """
 
     log: Log
     head: Head
     sealed: Sealed
+    from_unsigned: bool = False
 
     def close(self) -> None:
         """Close the log."""
         self.log.close()
 
+    def expect(self, rev: int | None) -> None:
+        """Refuse unless the session is at that revision; an unsigned one was at 0 before this call migrated it.
+
+        Raises:
+            ConflictError: It is not.
+        """
+        if rev is not None and rev != self.head.rev and not (self.from_unsigned and rev == 0):
+            raise ConflictError(session_id=self.head.session_id, expected=rev, found=self.head.rev)
+
 
 class Writer:
-    """Appends to the sessions of one store."""
+    """Appends to the sessions of one store. `maker` makes those that it appends to."""
 
     def __init__(self, ground: Ground, reader: Reader) -> None:
         self._ground = ground
         self._reader = reader
+        self.maker = Maker(ground, reader)
         # Logs that nobody uses at the moment; who works with one has taken it out. Single operations are atomic.
         self._idle: OrderedDict[str, Ready] = OrderedDict()
 
@@ -106,12 +123,18 @@ class Writer:
             change = None
         lines, rest = self._first_lines(entries, change)
         with self._ground.locked(session_id):
+            if not lines and self._is_unsigned(session_id):
+                ready_at = 0  # nothing to save is no save, and so no migration
+                if expected_rev not in (None, ready_at):
+                    raise ConflictError(session_id=session_id, expected=expected_rev, found=ready_at)
+                return ready_at
             ready = self.ready(session_id)
             try:
                 rev = self._append(ready, lines, rest, change, expected_rev, idempotency_key)
             except BaseException:
                 ready.close()
                 raise
+            ready.from_unsigned = False
             self._idle[session_id] = ready
             while len(self._idle) > MAX_IDLE_LOGS:
                 self._idle.popitem(last=False)[1].close()
@@ -128,8 +151,7 @@ class Writer:
     ) -> int:
         if idempotency_key is not None and ready.head.last_key == idempotency_key:
             return ready.head.rev
-        if expected_rev is not None and expected_rev != ready.head.rev:
-            raise ConflictError(session_id=ready.head.session_id, expected=expected_rev, found=ready.head.rev)
+        ready.expect(expected_rev)
         if not lines:
             return ready.head.rev
         batch = Batch(
@@ -141,12 +163,14 @@ class Writer:
         )
         stamp = ready.log.append(ready.sealed.end, batch.chunks(chain(lines, rest)))
         head = head_after(ready.head, batch.sealed, stamp)
-        self.commit(head, ready.head)
+        commit_after_write(self._ground, head, ready.head)
         ready.head, ready.sealed = head, batch.sealed
         return head.rev
 
     def ready(self, session_id: str) -> Ready:
-        """The session's log, open at an end that is known to be good. The caller holds the write lock.
+        """The session's log, open at an end that is known to be good; of an unsigned one, after it was migrated.
+
+        The caller holds the write lock.
 
         Raises:
             SessionNotFoundError, VerificationError: The session cannot be extended; the class says why.
@@ -159,8 +183,13 @@ class Writer:
         if head is None or head.state != "live":
             if held is not None:
                 held.close()
-            self._reader.find(session_id).log.close()  # raises the error that says what is wrong
-            raise SessionNotFoundError
+            head = self.maker.migrate(session_id, head)
+            if head is None:
+                self._reader.find(session_id).log.close()  # raises the error that says what is wrong
+                raise SessionNotFoundError
+            ready = self._opened(session_id, head)
+            ready.from_unsigned = True
+            return ready
         if held is not None:
             if self._follow(held, head):
                 return held
@@ -204,18 +233,10 @@ class Writer:
         now = format_time(next_time(self._ground.now(), parse_time(ready.head.updated_at)))
         return summarised(ready.sealed.seal, change, now)
 
-    def commit(self, head: Head, old: Head, *, durable: bool = False) -> None:
-        """Move the head after bytes that are durable.
-
-        Raises:
-            StoreUnavailableError: `unknown`: the bytes are there, the head is behind.
-        """
-        try:
-            self._ground.ledger.commit(head, old=old, durable=durable)
-        except StoreError as error:
-            # Whoever comes next adopts the bytes. Cutting them back here could turn a commit that did reach the disk
-            # into a false rollback alarm.
-            raise StoreUnavailableError(reason=str(error), outcome="unknown") from error
+    def _is_unsigned(self, session_id: str) -> bool:
+        """Whether the session is in an unsigned file that may be opened."""
+        head = self._ground.ledger.head(session_id)
+        return not was_saved(head) and self._reader.unsigned.find(session_id, head) is not None
 
     def _first_lines(
         self, entries: Iterable[dict[str, Any] | Message], change: StateChange | None
@@ -263,7 +284,7 @@ class Writer:
             if log.stamp().size > found.sealed.end:
                 log.cut(found.sealed.end)
             head = head_after(found.head, found.sealed, log.stamp())
-            # Not `commit`: nothing of the caller was written yet, so a ledger that refuses leaves nothing unknown.
+            # As it is: nothing of the caller was written yet, so a ledger that refuses leaves nothing unknown.
             self._ground.ledger.commit(head, old=found.head)
         except BaseException:
             log.close()

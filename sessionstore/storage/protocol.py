@@ -159,3 +159,14 @@ class Backend(Protocol):
     def keep(self, name: str, chunks: Iterable[bytes]) -> str:
         """Put bytes that are no session into quarantine under a name derived from `name`; return where, for people."""
         ...
+
+    def retire(self, name: str) -> str | None:
+        """Move a log out of the way to the retired ones, atomically and durably; return where, for people.
+
+        It replaces nothing there: of a name that was retired before, both stay. None if the name is missing.
+        """
+        ...
+
+    def drop_retired(self, name: str) -> None:
+        """Remove, durably, everything that was retired under that name."""
+        ...

@@ -21,19 +21,26 @@ class Place:
     locks: Path
     runs: Path
     quarantine: Path
+    retired: Path
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    quarantine = tmp_path / "quarantine"
+    quarantine, retired = tmp_path / "quarantine", tmp_path / "retired"
     with (
         Directory.open(tmp_path / "sessions", create=True) as sessions,
         Directory.open(tmp_path / "locks", create=True, strict=True) as locks_directory,
         Directory.open(tmp_path / "runs", create=True, strict=True) as runs_directory,
     ):
         locks, runs = Locks(locks_directory), FileRuns(locks_directory, runs_directory)
-        backend = FileBackend(sessions, lambda: Directory.open(quarantine, create=True), locks, runs)
-        yield Place(backend, tmp_path / "sessions", tmp_path / "locks", tmp_path / "runs", quarantine)
+        backend = FileBackend(
+            sessions,
+            lambda: Directory.open(quarantine, create=True),
+            locks,
+            runs,
+            lambda: Directory.open(retired, create=True),
+        )
+        yield Place(backend, tmp_path / "sessions", tmp_path / "locks", tmp_path / "runs", quarantine, retired)
         locks.close()
 
 
