@@ -54,6 +54,7 @@ class Start:
         self._backend = backend
         self._keys = keys
         self._listed: list[InventoryEntry] = []
+        self._asked = 0
 
     def run(self, *, read_only: bool) -> tuple[Keyring, str, tuple[str, ...]]:
         """The keyring, the store id, and what is worth telling. The caller holds the init lock.
@@ -69,7 +70,7 @@ class Start:
             keyring = obtain(self._keys, self, format_time(utc_now()))
         if not Ledger.exists(self._state):
             raise LedgerMissingError(path=str(self._config.state_dir / "ledger.db"))
-        return keyring, self._store_id(), _notices(self._listed)
+        return keyring, self._store_id(), self._notices()
 
     def has_ledger(self) -> bool:
         """Whether state holds a ledger, or a trace of one."""
@@ -90,8 +91,10 @@ class Start:
     def build(self, keyring: Keyring) -> None:
         """Build the ledger under another name, with the binding of the data directory and the unsigned inventory."""
         store_id = self._new_store_id()
-        if self._config.legacy == "adopt":
-            self._listed = list(take_inventory(self._backend))
+        found = [] if self._config.legacy == "refuse" else list(take_inventory(self._backend))
+        if self._config.legacy == "ask":
+            self._asked, found = len(found), []
+        self._listed = found
         with Ledger.create(self._state, keyring, store_id) as ledger:
             ledger.bind(store_id, *self._data.identity)
             ledger.take_inventory(self._listed)
@@ -123,9 +126,12 @@ class Start:
             self._data.write_atomic(STORE_FILE, [msgspec.json.encode(_StoreFile(store_id)) + b"\n"], replace=True)
             return store_id
 
-
-def _notices(listed: list[InventoryEntry]) -> tuple[str, ...]:
-    if not listed:
-        return ()
-    text = f"{len(listed)} unsigned session files were found and listed with their digests"
-    return (f"{text}; `sessionstore migrate` signs them",)
+    def _notices(self) -> tuple[str, ...]:
+        if self._asked:
+            place = self._config.data_dir / "sessions"
+            text = f"{self._asked} unsigned session files are here and may not be opened"
+            return (f"{text}; `sessionstore adopt --dir {place}` lists them after a question",)
+        if not self._listed:
+            return ()
+        text = f"{len(self._listed)} unsigned session files were found and listed with their digests"
+        return (f"{text}; `sessionstore migrate` signs them",)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
@@ -10,11 +11,13 @@ from typing import Any
 import msgspec
 
 from sessionstore import portable, upkeep
+from sessionstore.adoption import adopt
 from sessionstore.edits import Entries, StoreEdits
 from sessionstore.errors import AlreadyExistsError
 from sessionstore.format.lines import State
 from sessionstore.fs.project import capture
 from sessionstore.model import (
+    AdoptionReport,
     CleanupReport,
     ProjectRecord,
     Provenance,
@@ -213,6 +216,33 @@ class SessionStore(StoreEdits):
             InvalidValueError: `directory` is not an absolute path in canonical form.
         """
         return bound_below(self, directory)
+
+    def adopt(
+        self,
+        id: str | None = None,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        consent: str,
+        digests: Mapping[str, str] | None = None,
+        dry_run: bool = False,
+    ) -> AdoptionReport:
+        """Let unsigned files of format version 1 be opened that came after the store began, because a person vouches.
+
+        Args:
+            id: The session whose file lies in the data directory.
+            directory: In its place, a directory: every unsigned file in it, copied into this store unless it is the
+                store's own. It must be yours, and closed to others' writing.
+            consent: Who agreed, in words (1 to 200 characters): it goes into the audit log.
+            digests: SHA-256 in hex by session id: files with another one, or none here, are refused.
+            dry_run: Say what would be adopted.
+
+        Raises:
+            InvalidValueError: No consent is given, or not exactly one of id and directory.
+            VerificationError: The one file named cannot be read, or a session of its id was saved here.
+            UnsafeFileError: The directory is not safe to take files from.
+        """
+        path = None if directory is None else os.path.abspath(os.fspath(directory))
+        return adopt(self._ground, id, path, consent=consent, digests=digests, dry_run=dry_run)
 
     def delete(self, id: str) -> None:
         """Delete the session for good. Its id stays taken, so that its file coming back is noticed.

@@ -148,6 +148,7 @@ class AsyncSessionStore:
     export = _awaited(SessionStore.export)
     count_attempt = _awaited(SessionStore.count_attempt)
     rebind = _awaited(SessionStore.rebind)
+    adopt = _awaited(SessionStore.adopt)
     bound_below = _streamed(SessionStore.bound_below)
 
     import_document = _awaited(SessionStore.import_document)

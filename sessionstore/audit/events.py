@@ -151,6 +151,13 @@ EVENTS: dict[str, Event] = {
         synced=True,
         warns=True,
     ),
+    "adoption": Event(
+        what="an unsigned file was listed by consent",
+        fields={"digest": _digest, "consent": _text},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
     "migration": Event(
         what="a session of an unsigned file was sealed",
         fields={"digest": _digest},

@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "inspect": "sessionstore.cli.inspect",
     "rebind": "sessionstore.cli.rebind",
     "migrate": "sessionstore.cli.migrate",
+    "adopt": "sessionstore.cli.adopt",
     "audit": "sessionstore.cli.audit",
     "config": "sessionstore.cli.config",
     "doctor": "sessionstore.cli.doctor",

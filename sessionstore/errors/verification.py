@@ -95,7 +95,7 @@ class LegacyModifiedError(VerificationError):
 
     code = "legacy_modified"
     sentence = "unsigned session {session_id} was changed since it was first seen"
-    advice = "restore the original file from a backup"
+    advice = "restore the original file from a backup; what it is now needs `sessionstore adopt {session_id}`"
 
 
 class UnsignedUnknownError(VerificationError):
@@ -103,7 +103,7 @@ class UnsignedUnknownError(VerificationError):
 
     code = "unsigned_unknown"
     sentence = "unsigned session {session_id} appeared after this store was set up"
-    advice = "find out where the file comes from before you trust it"
+    advice = "find out where the file comes from; if you vouch for it, `sessionstore adopt {session_id}`"
 
 
 class RollbackError(VerificationError):

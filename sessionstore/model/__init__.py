@@ -5,6 +5,8 @@ from __future__ import annotations
 from sessionstore.model.ids import check_id, check_key, check_name, check_tags, new_id
 from sessionstore.model.records import Message, ProjectRecord, Todo, check_todos
 from sessionstore.model.reports import (
+    AdoptedFile,
+    AdoptionReport,
     AuditFinding,
     AuditRecord,
     AuditReport,
@@ -29,6 +31,8 @@ from sessionstore.model.session import (
 from sessionstore.model.times import format_time, next_time, parse_time, utc_now
 
 __all__ = [
+    "AdoptedFile",
+    "AdoptionReport",
     "AuditFinding",
     "AuditRecord",
     "AuditReport",

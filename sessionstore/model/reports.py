@@ -93,6 +93,35 @@ class MigrationResult(msgspec.Struct, frozen=True):
     hint: str = ""
 
 
+class AdoptedFile(msgspec.Struct, frozen=True):
+    """An unsigned file that was listed by consent, or would be.
+
+    Attributes:
+        session_id: Whose it is.
+        digest: SHA-256 of its bytes, in hex: what the consent is about.
+        size_bytes: Its size.
+        name, entries: What it says of itself.
+    """
+
+    session_id: str
+    digest: str
+    size_bytes: int
+    name: str
+    entries: int
+
+
+class AdoptionReport(msgspec.Struct, frozen=True):
+    """What came of adopting unsigned files, or would in a dry run.
+
+    Attributes:
+        adopted: Files that may be opened now, by session id.
+        refused: Files that were left alone, by name, with the code and the reason.
+    """
+
+    adopted: tuple[AdoptedFile, ...]
+    refused: tuple[Unreadable, ...]
+
+
 class Rebinding(msgspec.Struct, frozen=True):
     """A session's project directory before and after somebody bound it anew.
 

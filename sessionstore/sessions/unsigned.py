@@ -14,7 +14,7 @@ Not promised: that a listed file was genuine when the inventory was taken. Nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
@@ -222,12 +222,17 @@ def content_of(backend: Backend, session_id: str) -> Content | None:
     if log is None:
         return None
     with closing(log):
-        stamp, parts, at = log.stamp(), [], 0
-        while at <= MAX_LEGACY_BYTES and (part := log.read(at, min(_STEP_BYTES, MAX_LEGACY_BYTES + 1 - at))):
-            parts.append(part)
-            at += len(part)
-        data = b"".join(parts)
+        stamp, data = log.stamp(), read_capped(log.read)
         return Content(stamp, data, sha256(data).hexdigest())
+
+
+def read_capped(read: Callable[[int, int], bytes]) -> bytes:
+    """What `read(start, size)` gives from 0 on; of a file that is too long for version 1, one byte too many."""
+    parts, at = [], 0
+    while at <= MAX_LEGACY_BYTES and (part := read(at, min(_STEP_BYTES, MAX_LEGACY_BYTES + 1 - at))):
+        parts.append(part)
+        at += len(part)
+    return b"".join(parts)
 
 
 def take_inventory(backend: Backend) -> Iterator[InventoryEntry]:

@@ -51,6 +51,7 @@ class TestTable:
             "import_trusted",
             "inventory_taken",
             "migration",
+            "adoption",
         }
 
     def test_what_has_no_second_chance_is_on_the_disk_at_once(self) -> None:
