@@ -33,7 +33,7 @@ from sessionstore.errors import (
 from sessionstore.format.legacy import LegacySession, read_legacy
 from sessionstore.fs import Directory
 from sessionstore.ledger import InventoryEntry
-from sessionstore.model import AdoptedFile, AdoptionReport, Unreadable, check_id, check_name
+from sessionstore.model import AdoptedFile, AdoptionReport, Unreadable, check_consent, check_id
 from sessionstore.model.ids import is_id
 from sessionstore.sessions import Ground
 from sessionstore.sessions.unsigned import SUFFIX, content_of, read_capped, was_saved
@@ -74,11 +74,7 @@ def adopt(
         raise InvalidValueError(what="adoption", reason="a session id or a directory is needed, and not both")
     if ground.read_only:
         raise StoreUnavailableError(reason="the store was opened read-only", outcome="not_written")
-    try:
-        check_name(consent)
-    except InvalidValueError as exc:
-        reason = "who agreed, in 1 to 200 characters without control characters"
-        raise InvalidValueError(what="consent", reason=reason) from exc
+    check_consent(consent)
     found: list[_Candidate] = []
     refused: list[Unreadable] = []
     with ExitStack() as opened:

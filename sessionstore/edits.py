@@ -9,20 +9,21 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sessionstore import upkeep
-from sessionstore.errors import ConflictError
+from sessionstore.errors import ConflictError, StoreUnavailableError
 from sessionstore.format.lines import StateChange
 from sessionstore.model import (
     Message,
     MigrationResult,
     Session,
     Todo,
+    check_consent,
     check_id,
     check_name,
     check_tags,
     check_todos,
     format_time,
 )
-from sessionstore.sessions import Ground, Lifecycle, Writer
+from sessionstore.sessions import Ground, Lifecycle, Writer, policy
 from sessionstore.view import StoreView
 
 Entries = Iterable[dict[str, Any] | Message]
@@ -144,6 +145,33 @@ class StoreEdits(StoreView):
             dry_run: Say what would be done, as far as that can be told without writing.
         """
         return upkeep.migrate(self._index, self._lifecycle, None if id is None else check_id(id), dry_run=dry_run)
+
+    def raise_policy(self, to: str) -> None:
+        """Treat unsigned files more strictly from now on: `accept`, `warn`, `require` or `strict`; see `PolicyState`.
+
+        Raises:
+            InvalidValueError: There is no such policy.
+            DowngradeRefusedError: It is below the one that is recorded.
+        """
+        self._demand_writable()
+        policy.raise_to(self._ground.ledger, self._ground.audit, to)
+
+    def lower_policy(self, to: str, *, consent: str) -> None:
+        """Treat unsigned files less strictly from now on. The only way to, and for a person to decide.
+
+        Args:
+            consent: Who agreed, in words (1 to 200 characters): it goes into the audit log.
+
+        Raises:
+            InvalidValueError: There is no such policy, it is not below the one that is recorded, or no consent.
+            DowngradeRefusedError: The settings ask for more.
+        """
+        self._demand_writable()
+        policy.lower_to(self._ground.ledger, self.config, self._ground.audit, to, check_consent(consent))
+
+    def _demand_writable(self) -> None:
+        if self._ground.read_only:
+            raise StoreUnavailableError(reason="the store was opened read-only", outcome="not_written")
 
     def compact(self, id: str) -> bool:
         """Rewrite the session if seals are over a third of it and over 1 MiB; whether it was. Errors as `rewind`."""

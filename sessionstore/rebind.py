@@ -13,7 +13,7 @@ from sessionstore.errors import InvalidValueError, SessionNotFoundError, StoreUn
 from sessionstore.format.lines import StateChange
 from sessionstore.fs.project import capture, stated
 from sessionstore.fs.resolve import is_inside
-from sessionstore.model import ProjectRecord, Rebinding, SessionSummary, check_id, check_name
+from sessionstore.model import ProjectRecord, Rebinding, SessionSummary, check_consent, check_id
 from sessionstore.view import Path
 
 
@@ -30,11 +30,7 @@ def rebind(
     """See `SessionStore.rebind`."""
     ground = edits._ground
     check_id(session_id)
-    try:
-        check_name(consent)
-    except InvalidValueError as exc:
-        reason = "who agreed, in 1 to 200 characters without control characters"
-        raise InvalidValueError(what="consent", reason=reason) from exc
+    check_consent(consent)
     if ground.read_only:
         raise StoreUnavailableError(reason="the store was opened read-only", outcome="not_written")
     with ground.backend.at_rest(session_id):

@@ -19,6 +19,7 @@ from sessionstore.model import (
     AuditRecord,
     AuditReport,
     Inspection,
+    PolicyState,
     SearchHit,
     Session,
     SessionPage,
@@ -27,7 +28,7 @@ from sessionstore.model import (
     VerifyResult,
     check_id,
 )
-from sessionstore.sessions import Ground, Index, Reader, inspect
+from sessionstore.sessions import Ground, Index, Reader, inspect, policy
 from sessionstore.sessions.index import Filter
 
 Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -139,6 +140,10 @@ class StoreView:
         if id is not None:
             return iter((upkeep.verify(self._reader, check_id(id)),))
         return upkeep.verify_all(self._index, self._reader)
+
+    def policy(self) -> PolicyState:
+        """How unsigned files are treated in this store, and why."""
+        return policy.state(self._ground.ledger, self._ground.config)
 
     def audit(
         self,

@@ -27,6 +27,7 @@ from sessionstore.keystore import FileKeyStore
 from sessionstore.ledger import Ledger
 from sessionstore.model import utc_now
 from sessionstore.sessions import Ground
+from sessionstore.sessions.policy import settle
 from sessionstore.start import Start
 from sessionstore.storage import Backend, FileBackend, FileRuns, MemoryBackend
 from sessionstore.store import SessionStore
@@ -62,6 +63,7 @@ def open_store(
         KeyringError: The key is missing, unsafe or damaged.
         LedgerMissingError, LedgerCorruptError: The record of what was saved is.
         StoreMismatchError: The data directory is not the one that the ledger knows.
+        DowngradeRefusedError: The setting `policy` is below what is recorded in the store.
         StoreUnavailableError, UnsafeFileError: The file system refused, or a directory is not safe.
     """
     if sys.platform == "win32":
@@ -143,6 +145,7 @@ def _open(config: Config, opened: ExitStack, *, memory: bool, read_only: bool) -
     audit = AuditLog(places.state, keyring, store_id, ledger, places.locks, config, read_only=read_only)
     opened.callback(audit.close)
     _tell_inventory(audit, ledger, store_id)
+    settle(ledger, config, audit, read_only=read_only)
     parts = opened.pop_all()
     opened.callback(parts.close)
     ground = Ground(

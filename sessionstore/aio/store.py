@@ -149,6 +149,9 @@ class AsyncSessionStore:
     count_attempt = _awaited(SessionStore.count_attempt)
     rebind = _awaited(SessionStore.rebind)
     adopt = _awaited(SessionStore.adopt)
+    lower_policy = _awaited(SessionStore.lower_policy)
+    raise_policy = _awaited(SessionStore.raise_policy)
+    policy = _awaited(SessionStore.policy)
     bound_below = _streamed(SessionStore.bound_below)
 
     import_document = _awaited(SessionStore.import_document)

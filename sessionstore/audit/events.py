@@ -164,6 +164,19 @@ EVENTS: dict[str, Event] = {
         grants=True,
         synced=True,
     ),
+    "policy_raised": Event(
+        what="unsigned files are treated more strictly from now on",
+        fields={"before": _word, "after": _word, "by": _word},
+        grants=True,
+        synced=True,
+    ),
+    "policy_lowered": Event(
+        what="unsigned files are treated less strictly from now on",
+        fields={"before": _word, "after": _word, "consent": _text},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
     "store_claimed": Event(
         what="the ledger was bound to another data directory",
         fields={"path": _text},

@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "rebind": "sessionstore.cli.rebind",
     "migrate": "sessionstore.cli.migrate",
     "adopt": "sessionstore.cli.adopt",
+    "policy": "sessionstore.cli.policy",
     "audit": "sessionstore.cli.audit",
     "config": "sessionstore.cli.config",
     "doctor": "sessionstore.cli.doctor",

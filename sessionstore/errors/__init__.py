@@ -12,6 +12,7 @@
     │   ├── SignatureStrippedError      signature_stripped
     │   ├── LegacyModifiedError         legacy_modified
     │   ├── UnsignedUnknownError        unsigned_unknown
+    │   ├── UnsignedRefusedError        unsigned_refused
     │   ├── RollbackError               rollback
     │   ├── ForkError                   fork
     │   ├── ResurrectedError            resurrected
@@ -34,6 +35,7 @@
     │   ├── LedgerCorruptError          ledger_corrupt
     │   ├── StoreMismatchError          store_mismatch
     │   └── StoreUnavailableError       store_unavailable
+    ├── DowngradeRefusedError           downgrade_refused
     ├── TooLargeError                   too_large
     ├── SessionLimitError               session_limit_reached
     ├── ConfigError                     config_invalid
@@ -75,6 +77,7 @@ from sessionstore.errors.resume import AlreadyRunningError, RateLimitError, RunS
 from sessionstore.errors.store import (
     AlreadyExistsError,
     ConflictError,
+    DowngradeRefusedError,
     LedgerCorruptError,
     LedgerMissingError,
     SessionLimitError,
@@ -97,6 +100,7 @@ from sessionstore.errors.verification import (
     TooDeepError,
     UnanchoredError,
     UnsafeFileError,
+    UnsignedRefusedError,
     UnsignedUnknownError,
     UnsupportedVersionError,
     VerificationError,
@@ -109,6 +113,7 @@ __all__ = [
     "AmbiguousIdError",
     "ConfigError",
     "ConflictError",
+    "DowngradeRefusedError",
     "ForkError",
     "ImportFormatError",
     "InvalidIdError",
@@ -141,6 +146,7 @@ __all__ = [
     "UnanchoredError",
     "UnknownKeyError",
     "UnsafeFileError",
+    "UnsignedRefusedError",
     "UnsignedUnknownError",
     "UnsupportedVersionError",
     "VerificationError",

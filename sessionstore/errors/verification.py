@@ -106,6 +106,14 @@ class UnsignedUnknownError(VerificationError):
     advice = "find out where the file comes from; if you vouch for it, `sessionstore adopt {session_id}`"
 
 
+class UnsignedRefusedError(VerificationError):
+    """The unsigned file is listed and whole; the policy of this store is not to open unsigned files."""
+
+    code = "unsigned_refused"
+    sentence = "session {session_id} is not signed, and by its policy this store opens no unsigned files"
+    advice = "`sessionstore migrate {session_id}` signs it"
+
+
 class RollbackError(VerificationError):
     """The file is an older, once genuine state."""
 

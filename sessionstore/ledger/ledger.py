@@ -29,6 +29,7 @@ from sessionstore.ledger.audit import AuditRows
 from sessionstore.ledger.database import Database
 from sessionstore.ledger.heads import Cursor, Heads
 from sessionstore.ledger.inventory import Inventory
+from sessionstore.ledger.policy import PolicyFloor
 from sessionstore.ledger.rows import Binding, Head, HeadState, InventoryEntry
 from sessionstore.signing import Keyring
 
@@ -51,6 +52,7 @@ class Ledger:
         self._heads = Heads(database, keyring, store_id)
         self._inventory = Inventory(database, self._anchors, keyring, store_id)
         self._attempts = AttemptTable(database, keyring, store_id)
+        self._policy = PolicyFloor(database, self._anchors, keyring, store_id)
         self._audit = AuditRows(database, self._anchors, keyring, store_id)
         self._store_id = store_id
 
@@ -161,6 +163,11 @@ class Ledger:
         """What is known of the audit log."""
         return self._audit
 
+    @property
+    def policy(self) -> PolicyFloor:
+        """The policy that is not gone below."""
+        return self._policy
+
     # Data directories
 
     def bind(self, store_id: str, device: int, inode: int) -> None:
@@ -253,8 +260,7 @@ class Ledger:
 
     def inventory_taken(self) -> bool:
         """Whether the inventory of this data directory was ever taken."""
-        binding = self._anchors.binding(self._store_id)
-        return binding is not None and binding.inventory is not None
+        return (binding := self._anchors.binding(self._store_id)) is not None and binding.inventory is not None
 
     def inventory(self) -> dict[str, InventoryEntry]:
         """All entries by file name, verified one by one and as a set."""
@@ -291,3 +297,4 @@ class Ledger:
         self._heads.check(binding.heads if binding else 0)
         self._inventory.read()
         self._attempts.check()
+        self._policy.read()

@@ -117,6 +117,7 @@ class Binding(msgspec.Struct, frozen=True, array_like=True, gc=False):
         heads: How many sessions were ever begun in it; their rows are never removed.
         inventory: The set of unsigned files, None until it is taken.
         audit_file: Number of the newest file of the audit log, 0 while there is none.
+        policies: How often the policy was changed.
     """
 
     store_id: str
@@ -125,6 +126,7 @@ class Binding(msgspec.Struct, frozen=True, array_like=True, gc=False):
     heads: int = 0
     inventory: InventorySummary | None = None
     audit_file: int = 0
+    policies: int = 0
 
 
 class Anchor(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -226,7 +228,7 @@ class AuditFile(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=F
     digest: bytes
 
 
-T = TypeVar("T", Head, InventoryEntry, Anchor, Bucket, AttemptClock, AuditHead, AuditFile)
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class RowSeal(Generic[T]):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sessionstore.model.ids import check_id, check_key, check_name, check_tags, new_id
+from sessionstore.model.ids import check_consent, check_id, check_key, check_name, check_tags, new_id
 from sessionstore.model.records import Message, ProjectRecord, Todo, check_todos
 from sessionstore.model.reports import (
+    POLICIES,
     AdoptedFile,
     AdoptionReport,
     AuditFinding,
@@ -14,6 +15,8 @@ from sessionstore.model.reports import (
     InspectedLine,
     Inspection,
     MigrationResult,
+    Policy,
+    PolicyState,
     Rebinding,
     SearchHit,
 )
@@ -31,6 +34,7 @@ from sessionstore.model.session import (
 from sessionstore.model.times import format_time, next_time, parse_time, utc_now
 
 __all__ = [
+    "POLICIES",
     "AdoptedFile",
     "AdoptionReport",
     "AuditFinding",
@@ -42,6 +46,8 @@ __all__ = [
     "LoadWarning",
     "Message",
     "MigrationResult",
+    "Policy",
+    "PolicyState",
     "ProjectRecord",
     "ProjectState",
     "Provenance",
@@ -54,6 +60,7 @@ __all__ = [
     "Todo",
     "Unreadable",
     "VerifyResult",
+    "check_consent",
     "check_id",
     "check_key",
     "check_name",

@@ -93,6 +93,30 @@ class MigrationResult(msgspec.Struct, frozen=True):
     hint: str = ""
 
 
+Policy = Literal["accept", "warn", "require", "strict"]
+"""How unsigned files are treated, from the least to the most. Each holds what the one before it holds.
+
+`accept`: listed ones are opened. `warn`: with one warning each. `require`: none is opened; a command signs them.
+`strict`: a project below a directory that somebody else may change is not resumed either.
+"""
+
+POLICIES: tuple[Policy, ...] = ("accept", "warn", "require", "strict")
+
+
+class PolicyState(msgspec.Struct, frozen=True):
+    """The policy of a store and where it comes from.
+
+    Attributes:
+        policy: In force: the higher one of the two below.
+        floor: What the ledger holds, signed.
+        setting: What the settings ask for, or `floor` if they ask for nothing.
+    """
+
+    policy: Policy
+    floor: Policy
+    setting: str
+
+
 class AdoptedFile(msgspec.Struct, frozen=True):
     """An unsigned file that was listed by consent, or would be.
 

@@ -18,11 +18,13 @@ from sessionstore.errors import (
     ResurrectedError,
     SessionNotFoundError,
     SessionStoreError,
+    UnsignedRefusedError,
 )
 from sessionstore.ledger import Head
 from sessionstore.model import Unreadable
 from sessionstore.model.ids import is_id
 from sessionstore.sessions.ground import Ground
+from sessionstore.sessions.policy import at_least
 from sessionstore.sessions.read import Reader
 from sessionstore.sessions.unsigned import SUFFIX, Unsigned, content_of, was_saved
 from sessionstore.storage import Stamp
@@ -129,6 +131,8 @@ class Beside:
                     return Unreadable(stem, LEFT, _LEFT_TEXT)
                 raise ResurrectedError(session_id=stem)
             self._unsigned.judge(stem, seen.digest, head if head is None or head.state != "deleted" else None)
+            if at_least(self._unsigned.policy(), "require"):
+                raise UnsignedRefusedError(session_id=stem)
             return seen.line
         except SessionStoreError as error:
             return Unreadable(stem, error.code, str(error))

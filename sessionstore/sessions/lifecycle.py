@@ -105,7 +105,7 @@ class Lifecycle:
                 return "put_away" if left else "sealed"
             if dry_run:
                 self._maker.rehearse(session_id, head)
-            elif self._maker.migrate(session_id, head) is None:
+            elif self._maker.migrate(session_id, head, by_command=True) is None:
                 raise SessionNotFoundError
             return "migrated"
 
@@ -226,7 +226,7 @@ class Lifecycle:
         Its tombstone has revision 1, as if it had been migrated: the file must not count when it comes back.
         """
         try:
-            if self._reader.unsigned.find(session_id, head) is None:
+            if self._reader.unsigned.find(session_id, head, by_command=True) is None:
                 return False
         except MissingError:
             pass  # there is nothing left to remove, and its entry is given up

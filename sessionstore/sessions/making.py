@@ -114,7 +114,7 @@ class Maker:
             raise SessionLimitError(limit=ground.config.max_sessions)
         return self._write(plan, before)
 
-    def migrate(self, session_id: str, head: Head | None) -> Head | None:
+    def migrate(self, session_id: str, head: Head | None, *, by_command: bool = False) -> Head | None:
         """Seal what stands in the unsigned file of a session that was never saved here; None if there is none.
 
         The limit on the number of sessions does not count: the session was here before.
@@ -129,7 +129,7 @@ class Maker:
             return head
         if was_saved(head):
             return None
-        unsigned = self._reader.unsigned.find(session_id, head)
+        unsigned = self._reader.unsigned.find(session_id, head, by_command=by_command)
         if unsigned is None:
             return None
         plan = self._plan_of(unsigned)
@@ -140,7 +140,7 @@ class Maker:
 
     def rehearse(self, session_id: str, head: Head | None) -> None:
         """Refuse what `migrate` would refuse, as far as that can be told without writing and sealing."""
-        unsigned = self._reader.unsigned.find(session_id, head)
+        unsigned = self._reader.unsigned.find(session_id, head, by_command=True)
         if unsigned is None:
             raise SessionNotFoundError
         config, plan = self._ground.config, self._plan_of(unsigned)

@@ -18,6 +18,7 @@ from sessionstore.errors import (
     MalformedError,
     SessionNotFoundError,
     TooDeepError,
+    UnsignedRefusedError,
     UnsupportedVersionError,
     VerificationError,
 )
@@ -210,7 +211,7 @@ class Reader:
 
     def _tell(self, session_id: str, error: VerificationError) -> None:
         # A listed file of format version 1 that cannot be read is what it was from the start.
-        if not isinstance(error, MalformedError | TooDeepError | UnsupportedVersionError):
+        if not isinstance(error, MalformedError | TooDeepError | UnsignedRefusedError | UnsupportedVersionError):
             line = getattr(error, "line", None)
             self._ground.audit.record("tampering_found", session_id=session_id, code=error.code, line=line)
 

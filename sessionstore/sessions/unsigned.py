@@ -24,14 +24,16 @@ from sessionstore.errors import (
     MissingError,
     SignatureStrippedError,
     TooLargeError,
+    UnsignedRefusedError,
     UnsignedUnknownError,
 )
 from sessionstore.format.legacy import MAX_LEGACY_BYTES, LegacySession, read_legacy
 from sessionstore.format.log import MAX_PROJECT_CHARS
 from sessionstore.ledger import Head, InventoryEntry
-from sessionstore.model import LoadWarning, Session, format_time, parse_time
+from sessionstore.model import LoadWarning, Policy, Session, format_time, parse_time
 from sessionstore.model.ids import is_id
 from sessionstore.sessions.ground import Ground
+from sessionstore.sessions.policy import at_least, state
 from sessionstore.storage import Backend, Stamp
 
 SUFFIX = ".json"
@@ -118,16 +120,18 @@ class UnsignedFiles:
         self._ground = ground
         self._remembered: tuple[object, dict[str, InventoryEntry]] | None = None
 
-    def find(self, session_id: str, head: Head | None) -> Unsigned | None:
+    def find(self, session_id: str, head: Head | None, *, by_command: bool = False) -> Unsigned | None:
         """The unsigned file of a session that was never saved here; None if there is none.
 
         Args:
             session_id: Checked by the caller.
             head: What the ledger says of it.
+            by_command: A person asked for just this, so the policy does not matter.
 
         Raises:
             UnsafeFileError: It is no ordinary file of ours.
             SignatureStrippedError, LegacyModifiedError, UnsignedUnknownError: See `judge`.
+            UnsignedRefusedError: The policy is not to open unsigned files.
             MissingError: It was listed, and is gone.
             TooLargeError: It is over the cap of sessions.
         """
@@ -137,6 +141,8 @@ class UnsignedFiles:
                 raise MissingError(session_id=session_id, head_rev=0)
             return None
         self.judge(session_id, content.digest, head)
+        if not by_command and at_least(self.policy(), "require"):
+            raise UnsignedRefusedError(session_id=session_id)
         limit = self._ground.config.max_session_bytes
         if len(content.data) > limit:
             size = len(content.data)
@@ -167,6 +173,10 @@ class UnsignedFiles:
         """Whether an unsigned file is, or ought to be, the session of that id."""
         entry = self.inventory().get(session_id + SUFFIX)
         return entry is not None and entry.state == "listed"
+
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return state(self._ground.ledger, self._ground.config).policy
 
     def inventory(self) -> dict[str, InventoryEntry]:
         """Every entry by file name, verified as a set; remembered until anybody commits something."""
@@ -200,7 +210,7 @@ class UnsignedFiles:
 
     def _warnings(self, old: LegacySession) -> tuple[LoadWarning, ...]:
         name = (self._ground.store_id, old.id)
-        if name in _warned:
+        if name in _warned or not at_least(self.policy(), "warn"):
             return ()
         _warned.add(name)
         text = "this session is not signed yet: its next save signs it, and so does `sessionstore migrate`"

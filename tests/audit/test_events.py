@@ -52,6 +52,8 @@ class TestTable:
             "inventory_taken",
             "migration",
             "adoption",
+            "policy_raised",
+            "policy_lowered",
         }
 
     def test_what_has_no_second_chance_is_on_the_disk_at_once(self) -> None:
