@@ -14,6 +14,7 @@ Not promised: that a file is genuine. Nothing in it says who wrote it; that is w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ class _Candidate:
 def adopt(
     ground: Ground,
     session_id: str | None,
-    directory: str | None,
+    directory: str | os.PathLike[str] | None,
     *,
     consent: str,
     digests: Mapping[str, str] | None,
@@ -78,7 +79,7 @@ def adopt(
     found: list[_Candidate] = []
     refused: list[Unreadable] = []
     with ExitStack() as opened:
-        away = None if directory is None else _other_directory(ground, directory, opened)
+        away = None if directory is None else _other_directory(ground, os.path.abspath(directory), opened)
         for name in [check_id(session_id) + SUFFIX] if session_id is not None else _names(ground, away):
             stem = name.removesuffix(SUFFIX)
             try:

@@ -26,8 +26,11 @@ from sessionstore.errors import (
     MalformedError,
     ProjectPathError,
     UnknownKeyError,
+    UnsignedUnknownError,
 )
+from sessionstore.format.legacy import parse_file, read_legacy
 from sessionstore.format.lines import State
+from sessionstore.format.origin import read_signed
 from sessionstore.format.strict import parse_json
 from sessionstore.fs.project import stated
 from sessionstore.model import (
@@ -41,11 +44,14 @@ from sessionstore.model import (
     new_id,
     parse_time,
 )
+from sessionstore.model.ids import is_id
 from sessionstore.sessions import Ground, Lifecycle, Reader, Unsigned
-from sessionstore.signing import PASSPHRASE_KEY_ID, SALT_BYTES, MacKey, TagMismatch, passphrase_key
+from sessionstore.signing import PASSPHRASE_KEY_ID, SALT_BYTES, MacKey, OriginKey, TagMismatch, passphrase_key
 
 CONTEXT = b"sessionstore/export/1"
 SUFFIX_BYTES = 102
+
+_UNSIGNED_HINT = "find out where the file comes from; `--trust-unsigned` takes it in, because you vouch for it"
 
 _PREFIX = b'{"export":'
 _SUFFIX = re.compile(rb',"signature":"sx1\.([0-9a-f]{16})\.([0-9a-f]{64})"\}\n')
@@ -165,6 +171,32 @@ def import_document(
         origin=session_id,
         provenance="imported",
     )
+
+
+def import_legacy(
+    ground: Ground, lifecycle: Lifecycle, data: bytes, *, key: OriginKey | None, trust: Collection[str]
+) -> str:
+    """Make a new session of a file of format version 1; return its id.
+
+    Args:
+        key: Checks the signature of the tool that wrote it; None for an unsigned file.
+        trust: `unsigned` takes an unsigned one.
+
+    Raises:
+        UnsignedUnknownError: It is unsigned, and nobody vouches for it.
+        VerificationError: See `read_legacy` and `read_signed`.
+    """
+    if key is not None:
+        old = read_signed(data, key=key)
+    else:
+        stated_id = parse_file(data, "").get("id")
+        if not isinstance(stated_id, str) or not is_id(stated_id):
+            raise MalformedError(session_id="", reason="id must be a lower-case UUID")
+        old = read_legacy(data, file_stem=stated_id)
+        if "unsigned" not in trust:
+            raise UnsignedUnknownError(session_id=old.id, hint=_UNSIGNED_HINT)
+        ground.audit.record("import_trusted", session_id=None, origin=old.id)
+    return lifecycle.create(old.state, entries=old.entries, origin=old.id, provenance="imported")
 
 
 def copy_at(reader: Reader, lifecycle: Lifecycle, session_id: str, at: int | None) -> str:

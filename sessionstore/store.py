@@ -35,6 +35,7 @@ from sessionstore.model import (
 from sessionstore.rebind import bound_below, rebind
 from sessionstore.resume import Resumer, Run
 from sessionstore.sessions import Ground
+from sessionstore.signing import OriginKey
 from sessionstore.view import Path
 
 
@@ -238,11 +239,9 @@ class SessionStore(StoreEdits):
 
         Raises:
             InvalidValueError: No consent is given, or not exactly one of id and directory.
-            VerificationError: The one file named cannot be read, or a session of its id was saved here.
-            UnsafeFileError: The directory is not safe to take files from.
+            VerificationError: The one file named, or the directory, cannot be taken.
         """
-        path = None if directory is None else os.path.abspath(os.fspath(directory))
-        return adopt(self._ground, id, path, consent=consent, digests=digests, dry_run=dry_run)
+        return adopt(self._ground, id, directory, consent=consent, digests=digests, dry_run=dry_run)
 
     def delete(self, id: str) -> None:
         """Delete the session for good. Its id stays taken, so that its file coming back is noticed.
@@ -271,6 +270,18 @@ class SessionStore(StoreEdits):
             self._ground, self._lifecycle, data, trust=trust, passphrase=passphrase, keep_id=keep_id
         )
         return self.load(session_id)
+
+    def import_legacy(self, data: bytes, *, key: OriginKey | None = None, trust: Collection[str] = ()) -> Session:
+        """Make a new session out of a file of format version 1; its old id becomes `origin`.
+
+        Args:
+            key: Checks its signature, see `sessionstore.signing.origin_key`; None for an unsigned file.
+            trust: `unsigned` takes an unsigned file, because you vouch for it.
+
+        Raises:
+            VerificationError: It was changed, nobody vouches for it, or it is no such file.
+        """
+        return self.load(portable.import_legacy(self._ground, self._lifecycle, data, key=key, trust=trust))
 
     def cleanup(
         self, *, older_than: timedelta | None = None, keep_last: int | None = None, dry_run: bool = False

@@ -155,6 +155,7 @@ class AsyncSessionStore:
     bound_below = _streamed(SessionStore.bound_below)
 
     import_document = _awaited(SessionStore.import_document)
+    import_legacy = _awaited(SessionStore.import_legacy)
     cleanup = _awaited(SessionStore.cleanup)
 
     async def get_or_create(self, key: str, **create_args: Any) -> Session:
