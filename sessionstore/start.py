@@ -28,6 +28,7 @@ from sessionstore.signing import Keyring
 from sessionstore.storage import Backend
 
 STORE_FILE = "store.json"
+RETIRED = "retired"
 _MAX_STORE_FILE_BYTES = 4096
 
 
@@ -77,8 +78,10 @@ class Start:
         return Ledger.exists(self._state)
 
     def has_signed(self) -> bool:
-        """Whether there is an audit log, or a sealed file in the data directory."""
-        return self._state.stat(AUDIT) is not None or any(name.endswith(".jsonl") for name, _ in self._backend.scan())
+        """Whether there is an audit log, or in the data directory a sealed file, or one that was sealed and retired."""
+        if self._state.stat(AUDIT) is not None or self._data.stat(RETIRED) is not None:
+            return True
+        return any(name.endswith(".jsonl") for name, _ in self._backend.scan())
 
     def fits(self, keyring: Keyring) -> bool:
         """Whether the ledger is signed with `keyring`."""

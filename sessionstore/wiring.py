@@ -28,7 +28,7 @@ from sessionstore.ledger import Ledger
 from sessionstore.model import utc_now
 from sessionstore.sessions import Ground
 from sessionstore.sessions.policy import settle
-from sessionstore.start import Start
+from sessionstore.start import RETIRED, Start
 from sessionstore.storage import Backend, FileBackend, FileRuns, MemoryBackend
 from sessionstore.store import SessionStore
 
@@ -202,7 +202,7 @@ def _places(config: Config, opened: ExitStack, *, memory: bool, make: bool) -> _
         lambda: data.sub("quarantine", create=True),
         locks,
         runs,
-        lambda: data.sub("retired", create=True),
+        lambda: data.sub(RETIRED, create=True),
     )
     backend: Backend = MemoryBackend() if memory else files
     salt = b"" if config.signing_salt is None else config.signing_salt.reveal()

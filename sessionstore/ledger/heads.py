@@ -20,7 +20,7 @@ from typing import Any
 
 from sessionstore.errors import ConflictError
 from sessionstore.ledger.database import Database
-from sessionstore.ledger.rows import Head, HeadState, RowSeal
+from sessionstore.ledger.rows import Binding, Head, HeadState, RowSeal
 from sessionstore.signing import Keyring
 
 _COLUMNS = "session_id, state, updated_at, ext_key, key_id, payload, mac"
@@ -111,6 +111,12 @@ class Heads:
         """How many rows are marked with one of `states`; not verified."""
         sql = f"SELECT count(*) FROM heads WHERE store_id = ? AND state IN ({_marks(states)})"  # noqa: S608 - only marks
         return int(self._database.read(sql, (self._store_id, *states))[0][0])
+
+    def lost(self, binding: Binding | None) -> int:
+        """How many rows are gone. `binding` was read first: who begins a session meanwhile adds to the rows alone."""
+        begun = 0 if binding is None else binding.heads
+        (found,) = self._database.read("SELECT count(*) FROM heads WHERE store_id = ?", (self._store_id,))[0]
+        return max(0, begun - int(found))
 
     def states(self) -> dict[str, HeadState]:
         """What each row is marked with, by session id; not verified."""

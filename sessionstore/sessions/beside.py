@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from sessionstore.errors import (
     InvalidIdError,
+    LedgerCorruptError,
     MissingError,
     ResurrectedError,
     SessionNotFoundError,
@@ -23,13 +24,14 @@ from sessionstore.errors import (
 from sessionstore.ledger import Head
 from sessionstore.model import Unreadable
 from sessionstore.model.ids import is_id
-from sessionstore.sessions.ground import Ground
+from sessionstore.sessions.ground import Ground, refuse_lost
 from sessionstore.sessions.policy import at_least
 from sessionstore.sessions.read import Reader
 from sessionstore.sessions.unsigned import SUFFIX, Unsigned, content_of, was_saved
 from sessionstore.storage import Stamp
 
 LOG_SUFFIX = ".jsonl"
+LEDGER = "ledger.db"
 LEFT = "migrated"
 _LEFT_TEXT = "the unsigned file of a session that is sealed by now; `sessionstore migrate` puts it away"
 
@@ -72,7 +74,7 @@ class Beside:
         return unreadable, heads
 
     def unsigned_ids(self) -> list[str]:
-        """The ids of unsigned files, and of those that were listed and are gone; in order."""
+        """The ids of unsigned files, and of those that were listed and are gone; in order. Damaged lists give none."""
         return list(self._names(None)[1])
 
     def _names(self, stamps: Mapping[str, Stamp | None] | None) -> tuple[tuple[Unreadable, ...], tuple[str, ...]]:
@@ -85,15 +87,29 @@ class Beside:
         lines = (self._stranger(name, stamp) for name, stamp in scanned.items() if not _is_known(name, states))
         strangers = tuple(line for line in lines if line is not None)
         found = {name.removesuffix(SUFFIX) for name in scanned if name.endswith(SUFFIX)}
-        listed = {
-            name.removesuffix(SUFFIX)
-            for name, entry in self._unsigned.inventory().items()
-            if entry.state == "listed" and states.get(name.removesuffix(SUFFIX)) not in ("live", "deleting")
-        }
+        damage, listed = self._listed(states)
+        strangers += damage
         unsigned = tuple(sorted(stem for stem in found | listed if is_id(stem)))
         self._seen = {stem: seen for stem, seen in self._seen.items() if stem in found}
         self._remembered = ((names, rows), (strangers, unsigned))
         return strangers, unsigned
+
+    def _listed(self, states: Mapping[str, str]) -> tuple[tuple[Unreadable, ...], set[str]]:
+        """What is wrong with the ledger's own lists, and the ids of files that ought to be here."""
+        damage: list[Unreadable] = []
+        listed: set[str] = set()
+        try:
+            for name, entry in self._unsigned.inventory().items():
+                stem = name.removesuffix(SUFFIX)
+                if entry.state == "listed" and states.get(stem) not in ("live", "deleting"):
+                    listed.add(stem)
+        except LedgerCorruptError as error:
+            damage.append(Unreadable(LEDGER, error.code, str(error)))
+        try:
+            refuse_lost(self._ground)
+        except LedgerCorruptError as error:
+            damage.append(Unreadable(LEDGER, error.code, str(error)))
+        return tuple(damage), listed
 
     def _stranger(self, name: str, stamp: Stamp | None) -> Unreadable | None:
         """The line for a file that is neither sealed and known, nor unsigned with an id; None if it is on its way."""

@@ -145,8 +145,9 @@ class Index:
         """Every id worth verifying: live rows, newest first, then files and listed names that no live row knows."""
         states = self._ground.ledger.ids()
         known = [head.session_id for head in self._ground.ledger.heads(states=("live",))]
-        names = {name for name, _ in self._ground.backend.scan()} | self._reader.unsigned.inventory().keys()
+        names = (name for name, _ in self._ground.backend.scan())
         stems = {name.rpartition(".")[0] for name in names if name.endswith((LOG_SUFFIX, SUFFIX))}
+        stems |= set(self._beside.unsigned_ids())
         return known + sorted(stem for stem in stems if is_id(stem) and states.get(stem, "deleted") == "deleted")
 
     def unsigned_ids(self) -> list[str]:

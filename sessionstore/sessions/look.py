@@ -21,7 +21,7 @@ from sessionstore.format.log import walk
 from sessionstore.format.seal import Broken, Sealed
 from sessionstore.ledger import Head
 from sessionstore.model import LoadWarning
-from sessionstore.sessions.ground import Ground, file_name
+from sessionstore.sessions.ground import Ground, file_name, refuse_lost
 from sessionstore.sessions.judge import accept_rewritten, unknown_here
 from sessionstore.sessions.unsigned import Unsigned, UnsignedFiles
 from sessionstore.storage import Log, Stamp
@@ -120,6 +120,8 @@ class Look:
                 return unsigned
         if head is not None and head.state == "live":
             raise MissingError(session_id=self._session_id, head_rev=head.rev)
+        if head is None:
+            refuse_lost(self._ground)
         raise SessionNotFoundError
 
     def _anchored(self, head: Head, log: Log, stamp: Stamp) -> Found:

@@ -350,7 +350,7 @@ class TestBesideSealedSessions:
         with open_store(home) as store:
             with pytest.raises(errors.SignatureStrippedError):
                 store.load(OLD)
-            assert shown(store) == [(OLD, "signature_stripped")]
+            assert (OLD, "signature_stripped") in shown(store)
 
 
 class TestDelete:
