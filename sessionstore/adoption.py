@@ -98,10 +98,7 @@ def adopt(
 def _other_directory(ground: Ground, path: str, opened: ExitStack) -> Directory | None:
     """The directory, held open; None if it is that of the session files itself."""
     away = opened.enter_context(Directory.open(path))
-    here = Directory.find(ground.config.data_dir / "sessions")
-    if here is None:
-        return away
-    with here:
+    with Directory.open(ground.config.data_dir / "sessions") as here:
         return None if here.identity == away.identity else away
 
 

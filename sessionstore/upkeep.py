@@ -50,8 +50,6 @@ def migrate(index: Index, lifecycle: Lifecycle, session_id: str | None, *, dry_r
         except (StoreError, KeyringError):
             raise  # it would be the same for all others
         except SessionStoreError as error:
-            if session_id is None and isinstance(error, SessionNotFoundError):
-                continue  # somebody deleted it meanwhile
             yield MigrationResult(each, "refused", error.code, str(error), error.hint)
         else:
             if outcome != "sealed":

@@ -121,7 +121,7 @@ class Beside:
                 log = self._ground.backend.open(name)  # refuses what is no ordinary file of ours
                 if log is not None:
                     log.close()
-            elif name.endswith(LOG_SUFFIX):
+            else:
                 self._reader.settled(stem).log.close()
         except SessionNotFoundError:
             return None

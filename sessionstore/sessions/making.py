@@ -132,6 +132,8 @@ class Maker:
         unsigned = self._reader.unsigned.find(session_id, head, by_command=by_command)
         if unsigned is None:
             return None
+        if self._has_file(session_id):
+            self._reader.find(session_id).log.close()  # raises the error that says what stands there
         plan = self._plan_of(unsigned)
         self._ground.audit.record("migration", session_id=session_id, digest=unsigned.content.digest)
         live = self._write(plan, head, migrates=session_id + SUFFIX)
@@ -211,7 +213,9 @@ class Maker:
         try:
             stamp = ground.backend.write(file_name(opened.id), batch.chunks(chain(plan.first, more)), replace=False)
         except BaseException as error:
-            if getattr(error, "outcome", "not_written") == "not_written":
+            # An interrupt may come when the file has its name already: then it is finished, not undone.
+            untouched = isinstance(error, AlreadyExistsError) or ground.backend.stamp(file_name(opened.id)) is None
+            if untouched and getattr(error, "outcome", "not_written") == "not_written":
                 ground.ledger.commit(tombstone(creating), old=creating, durable=True)
             raise
         live = head_after(creating, batch.sealed, stamp)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from sessionstore import SessionStore, errors, open_store
+from sessionstore import SessionStore, adoption, errors, open_store
+from sessionstore.fs import Directory
 
 OLD = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
 OTHER = "1f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
@@ -218,6 +219,12 @@ class TestDirectory:
             put(away, unsigned(OLD))
             assert told(store.adopt(directory=away, consent="me")) == ([OLD], {})
             assert store.load(OLD)
+
+    def test_what_vanishes_meanwhile_is_told_as_missing(
+        self, opened: SessionStore, away: Path, unsigned: Unsigned
+    ) -> None:
+        with Directory.open(away) as held, pytest.raises(errors.SessionNotFoundError):
+            adoption._candidate(opened._ground, OLD, held, None)
 
     def test_a_directory_that_others_may_write_to_is_not_taken_from(
         self, opened: SessionStore, away: Path, unsigned: Unsigned

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from sessionstore import Config, SessionStore, Todo, errors, open_store
 from sessionstore.format.legacy import read_legacy
 from sessionstore.migrations import migrations_dir
 from sessionstore.model import format_time
+from sessionstore.storage import FileBackend, Stamp
 
 OLD = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
 OTHER = "1f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
@@ -261,8 +263,9 @@ class TestRefusals:
             (directory / f"{OLD}.jsonl").write_bytes(b"{}\n")
             with pytest.raises(errors.UnanchoredError):
                 store.load(OLD)
-            with pytest.raises(errors.AlreadyExistsError):
+            with pytest.raises(errors.UnanchoredError):
                 store.append(OLD, [{"n": 1}])
+            assert store._ground.ledger.head(OLD) is None
             assert (directory / f"{OLD}.jsonl").read_bytes() == b"{}\n"
             (directory / f"{OLD}.jsonl").unlink()
             assert store.load(OLD).rev == 0
@@ -299,7 +302,94 @@ class TestRefusals:
             assert caught.value.fields["scope"] == "session"
 
 
+class Interrupted(FileBackend):
+    """Files beside which something happens right after a whole one was written."""
+
+    def __init__(self, calm: FileBackend, happen: Callable[[], object]) -> None:
+        self.__dict__.update(calm.__dict__)
+        self._happen = happen
+
+    def write(self, name: str, chunks: Iterable[bytes], *, replace: bool) -> Stamp:
+        stamp = super().write(name, chunks, replace=replace)
+        self._happen()
+        return stamp
+
+
+class TestDiedBesideOthers:
+    """Its maker died, and a store that was open all the time goes on."""
+
+    @pytest.fixture
+    def half(
+        self, home: Path, directory: Path, unsigned: Unsigned, face: Callable[..., SessionStore]
+    ) -> Iterator[SessionStore]:
+        """A store with a session whose sealed file is in place, and whose head is not."""
+        put(directory, unsigned(OLD))
+        with open_store(home) as store:
+            calm = store._ground.backend
+            assert isinstance(calm, FileBackend)
+
+            def interrupt() -> None:
+                raise KeyboardInterrupt
+
+            with pytest.raises(KeyboardInterrupt):
+                face(store, backend=Interrupted(calm, interrupt)).append(OLD, [{"n": 1}])
+            head = store._ground.ledger.head(OLD)
+            assert head is not None and head.state == "creating"
+            yield store
+            assert store.list().unreadable == ()
+            store._ground.ledger.check()
+
+    def test_a_reader_finds_the_session(self, half: SessionStore) -> None:
+        assert len(half.load(OLD).entries) == 2
+
+    def test_a_writer_finishes_it_and_saves(self, half: SessionStore, home: Path) -> None:
+        assert half.append(OLD, [{"n": 2}], expected_rev=0) == 2
+        assert len(half.load(OLD).entries) == 3 and list(retired(home)) == [f"{OLD}.json"]
+
+    def test_a_migration_finishes_it(self, half: SessionStore, home: Path) -> None:
+        assert outcomes(half) == [(OLD, "migrated", "ok")]
+        assert half.load(OLD).rev == 1 and list(retired(home)) == [f"{OLD}.json"]
+
+    def test_who_deletes_it_deletes_both(self, half: SessionStore, home: Path, directory: Path) -> None:
+        half.delete(OLD)
+        assert not list(directory.glob(f"{OLD}*")) and retired(home) == {}
+
+    def test_before_its_file_had_a_name_it_is_undone_and_made_again(
+        self, home: Path, directory: Path, unsigned: Unsigned
+    ) -> None:
+        put(directory, unsigned(OLD))
+        with open_store(home) as store:
+            ledger = store._ground.ledger
+            row = msgspec.structs.replace(store._reader.unsigned.find(OLD, None).head(), state="creating", end=0)  # type: ignore[union-attr]
+            ledger.commit(row, old=None, durable=True)
+            assert store.load(OLD).rev == 0 and [line.id for line in store.list().sessions] == [OLD]
+            assert store.append(OLD, [{"n": 1}]) == 2
+            ledger.check()
+
+
 class TestTogether:
+    def test_what_came_or_went_since_the_names_were_read_has_no_line(
+        self, home: Path, directory: Path, unsigned: Unsigned
+    ) -> None:
+        file = put(directory, unsigned(OLD))
+        with open_store(home) as store:
+            beside, stamp = store._index._beside, store._ground.backend.stamp(f"{OLD}.json")
+            assert beside._line(OLD, None) is None
+            assert beside._line(OTHER, stamp) is None
+            file.unlink()
+            assert getattr(beside._line(OLD, stamp), "code", "") == "missing"
+
+    def test_one_that_vanishes_while_all_are_migrated_is_told(
+        self, home: Path, directory: Path, unsigned: Unsigned
+    ) -> None:
+        for id in (OLD, OTHER):
+            put(directory, unsigned(id), id)
+        with open_store(home) as store:
+            results = store.migrate()
+            assert next(results).session_id == OLD
+            (directory / f"{OTHER}.json").unlink()
+            assert [result.code for result in results] == ["missing"]
+
     def test_a_reader_beside_a_migration_finds_the_session(
         self, home: Path, directory: Path, unsigned: Unsigned, eventful: Callable[..., SessionStore]
     ) -> None:
