@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 def command(
     invocation: Invocation, session: str | None, directory: str | None, dry_run: bool, confirmed: bool
 ) -> int | None:
-    """Vouch for unsigned session files that came after the store began.
+    """Vouch for unsigned session files.
 
-    Lists them with their digests, and asks. From then on they may be opened, and `migrate` or the next save signs them.
-    Files that cannot be read, or whose session was saved here, are refused.
+    For those that came after the store began. Lists them with their digests, and asks. From then on they may be opened,
+    and `migrate` or the next save signs them. Files that cannot be read, or whose session was saved here, are refused.
     """
     if (session is None) == (directory is None):
         raise click.UsageError("give an ID, or --dir DIR")

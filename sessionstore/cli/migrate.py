@@ -21,10 +21,11 @@ from sessionstore.cli.table import Column, table
 @click.argument("sessions", metavar="[ID]...", nargs=-1, shell_complete=complete_id)
 @click.option("--dry-run", is_flag=True, help="Only say what would be signed, and what cannot be.")
 def command(invocation: Invocation, sessions: tuple[str, ...], dry_run: bool) -> int | None:
-    """Sign the sessions that are still in unsigned files, all of them or those named.
+    """Sign sessions that are in unsigned files.
 
-    Each becomes a sealed session with the same id and content; its old file is moved into data/retired. What cannot be
-    read or may not be opened is left as it is and told. It may be stopped at any time and run again.
+    All of them, or those named. Each becomes a sealed session with the same id and content; its old file is moved into
+    data/retired. What cannot be read or may not be opened is left as it is and told. It may be stopped at any time and
+    run again.
     """
     from sessionstore.errors import SessionNotFoundError
 
