@@ -132,9 +132,13 @@ class Start:
     def _notices(self) -> tuple[str, ...]:
         if self._asked:
             place = self._config.data_dir / "sessions"
-            text = f"{self._asked} unsigned session files are here and may not be opened"
+            text = f"{_files(self._asked)} found and may not be opened"
             return (f"{text}; `sessionstore adopt --dir {place}` lists them after a question",)
         if not self._listed:
             return ()
-        text = f"{len(self._listed)} unsigned session files were found and listed with their digests"
-        return (f"{text}; `sessionstore migrate` signs them",)
+        text = f"{_files(len(self._listed))} found and listed by digest"
+        return (f"{text}; `sessionstore migrate` signs what can be read",)
+
+
+def _files(count: int) -> str:
+    return "1 unsigned session file was" if count == 1 else f"{count:,} unsigned session files were"

@@ -61,7 +61,12 @@ def command(
 
 def _print(report: AdoptionReport) -> None:
     if report.adopted:
-        columns = [Column("ID"), Column("SHA-256"), Column("ENTRIES", right=True), Column("SIZE", right=True)]
+        columns = [
+            Column("ID"),
+            Column("SHA-256", wraps=True),
+            Column("ENTRIES", right=True),
+            Column("SIZE", right=True),
+        ]
         columns.append(Column("NAME", flexible=True))
         rows = [
             (file.session_id, file.digest, f"{file.entries:,}", size_text(file.size_bytes), file.name)

@@ -46,9 +46,11 @@ def command(invocation: Invocation, sessions: tuple[str, ...], dry_run: bool) ->
     if invocation.json:
         output.value({"dry_run": dry_run, "results": results, "migrated": len(done), "refused": len(refused)})
         return code
+    words = {"migrated": "signed", "put_away": "put away the old file of"}
+    if dry_run:
+        words = {"migrated": "would sign", "put_away": "would put away the old file of"}
     for result in done:
-        words = {"migrated": "signed", "put_away": "put away the old file of"}[result.outcome]
-        output.line(f"{'would have ' if dry_run else ''}{words} {result.session_id}")
+        output.line(f"{words[result.outcome]} {result.session_id}")
     if refused:
         columns = [Column("REFUSED"), Column("CODE"), Column("WHAT", wraps=True)]
         table(columns, [(result.session_id, result.code, result.text) for result in refused])
