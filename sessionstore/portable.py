@@ -46,7 +46,7 @@ from sessionstore.model import (
     parse_time,
 )
 from sessionstore.redaction import Redactor
-from sessionstore.sessions import Ground, Lifecycle, Reader
+from sessionstore.sessions import Ground, Lifecycle, Reader, Unsigned
 from sessionstore.signing import PASSPHRASE_KEY_ID, SALT_BYTES, MacKey, TagMismatch, passphrase_key
 
 CONTEXT = b"sessionstore/export/1"
@@ -201,7 +201,13 @@ def copy_at(reader: Reader, lifecycle: Lifecycle, session_id: str, at: int | Non
     Raises:
         InvalidValueError: No save ended with that revision, or it was rewritten away.
     """
-    found = reader.settled(session_id)
+    found = reader.seen(session_id)
+    if isinstance(found, Unsigned):
+        if at is not None:
+            raise InvalidValueError(what="revision", reason="this session is not signed yet: it has no revisions")
+        old = found.read()
+        state = msgspec.structs.replace(old.state, closed_at=None)
+        return lifecycle.create(state, entries=old.entries, parent=session_id, provenance="legacy-adopted")
     try:
         content, sealed = reader.content(found, at=at)
     except LookupError:

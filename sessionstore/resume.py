@@ -39,6 +39,7 @@ from sessionstore.errors import (
 from sessionstore.fs.project import ProjectRoot, pin
 from sessionstore.model import LoadWarning, Session, Todo, check_id, format_time
 from sessionstore.sessions import Ground
+from sessionstore.sessions.policy import state
 from sessionstore.storage import Holder
 
 if TYPE_CHECKING:
@@ -242,7 +243,7 @@ class Resumer:
         except InvalidIdError as error:
             self.refuse(error.code)
             raise
-        known = self._ground.ledger.knows(session_id)
+        known = self._is_known(session_id)
         self._count(session_id if known else None)
         self._ground.audit.record("resume_attempt", session_id=session_id)
         with ExitStack() as held:
@@ -260,7 +261,8 @@ class Resumer:
         holder = Holder(pid=os.getpid(), started_at=format_time(self._ground.now()))
         held.enter_context(self._ground.backend.run(session_id, holder))
         session = self._edits.load(session_id)
-        project = None if session.project is None else held.enter_context(pin(session.project))
+        strict = state(self._ground.ledger, self._ground.config).policy == "strict"
+        project = None if session.project is None else held.enter_context(pin(session.project, strict=strict))
         return Run(self._ground, self._edits, session, project)
 
     def _count(self, session_id: str | None) -> None:
@@ -277,6 +279,10 @@ class Resumer:
                 retry_after_s=error.retry_after_s,
             )
             raise
+
+    def _is_known(self, session_id: str) -> bool:
+        ledger = self._ground.ledger
+        return ledger.knows(session_id) or ledger.inventory_entry(f"{session_id}.json") is not None
 
     @property
     def _limits(self) -> RateLimiter:

@@ -14,6 +14,7 @@ from sessionstore.edits import Entries
 from sessionstore.errors import AlreadyExistsError
 from sessionstore.format.lines import State
 from sessionstore.fs.project import capture
+from sessionstore.legacy import StoreLegacy
 from sessionstore.model import (
     CleanupReport,
     ProjectRecord,
@@ -37,7 +38,7 @@ from sessionstore.sessions import Ground
 from sessionstore.view import Path
 
 
-class SessionStore(StoreKeys, StoreRecovery):
+class SessionStore(StoreKeys, StoreLegacy, StoreRecovery):
     """Saves sessions sealed and gives them back only as they were saved. Made by `open_store`.
 
     Every method may be called from any thread, and many processes may use one store at once; writers of one session

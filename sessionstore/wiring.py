@@ -29,7 +29,8 @@ from sessionstore.ledger.files import clear_traces
 from sessionstore.model import Rebuilt, utc_now
 from sessionstore.recovery import check_consent, rebuild
 from sessionstore.sessions import Ground
-from sessionstore.start import Start
+from sessionstore.sessions.policy import settle
+from sessionstore.start import RETIRED, Start
 from sessionstore.storage import Backend, FileBackend, FileRuns, MemoryBackend
 from sessionstore.store import SessionStore
 
@@ -64,6 +65,7 @@ def open_store(
         KeyringError: The key is missing, unsafe or damaged.
         LedgerMissingError, LedgerCorruptError: The record of what was saved is.
         StoreMismatchError: The data directory is not the one that the ledger knows.
+        DowngradeRefusedError: The setting `policy` is below what is recorded in the store.
         StoreUnavailableError, UnsafeFileError: The file system refused, or a directory is not safe.
     """
     if sys.platform == "win32":
@@ -198,6 +200,7 @@ def _open(config: Config, opened: ExitStack, *, memory: bool, read_only: bool) -
     audit = AuditLog(places.state, keyring, store_id, ledger, places.locks, config, read_only=read_only)
     opened.callback(audit.close)
     _tell_inventory(audit, ledger, store_id)
+    settle(ledger, config, audit, read_only=read_only)
     parts = opened.pop_all()
     opened.callback(parts.close)
     ground = Ground(
@@ -256,6 +259,7 @@ def _places(config: Config, opened: ExitStack, *, memory: bool, make: bool) -> _
         lambda: data.sub(QUARANTINE, create=True),
         locks,
         runs,
+        retired=lambda: data.sub(RETIRED, create=True),
         data=data,
         has_quarantine=lambda: data.stat(QUARANTINE) is not None,
     )

@@ -130,6 +130,7 @@ class AsyncSessionStore:
     clear = _awaited(SessionStore.clear)
     redact = _awaited(SessionStore.redact)
     compact = _awaited(SessionStore.compact)
+    migrate = _streamed(SessionStore.migrate)
     delete = _awaited(SessionStore.delete)
 
     load = _awaited(SessionStore.load)
@@ -149,6 +150,10 @@ class AsyncSessionStore:
     export = _awaited(SessionStore.export)
     refuse_resume = _awaited(SessionStore.refuse_resume)
     rebind = _awaited(SessionStore.rebind)
+    adopt = _awaited(SessionStore.adopt)
+    lower_policy = _awaited(SessionStore.lower_policy)
+    raise_policy = _awaited(SessionStore.raise_policy)
+    policy = _awaited(SessionStore.policy)
     bound_below = _streamed(SessionStore.bound_below)
 
     list_keys = _awaited(SessionStore.list_keys)
@@ -159,6 +164,7 @@ class AsyncSessionStore:
     retire_key = _awaited(SessionStore.retire_key)
 
     import_document = _awaited(SessionStore.import_document)
+    import_legacy = _awaited(SessionStore.import_legacy)
     cleanup = _awaited(SessionStore.cleanup)
 
     repair = _awaited(SessionStore.repair)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from sessionstore.audit.kinds import Value, count, key_id, session, text, word
+from sessionstore.audit.kinds import Value, count, digest, key_id, session, text, word
 from sessionstore.errors import InvalidValueError
 
 
@@ -125,6 +125,32 @@ EVENTS: dict[str, Event] = {
     "ledger_rebuilt": Event(
         what="the ledger was lost, and a new one was made of the session files",
         fields={"taken": count, "left": count, "consent": text},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "adoption": Event(
+        what="an unsigned file was listed by consent",
+        fields={"digest": digest, "consent": text},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "migration": Event(
+        what="a session of an unsigned file was sealed",
+        fields={"digest": digest},
+        grants=True,
+        synced=True,
+    ),
+    "policy_raised": Event(
+        what="unsigned files are treated more strictly from now on",
+        fields={"before": word, "after": word, "by": word},
+        grants=True,
+        synced=True,
+    ),
+    "policy_lowered": Event(
+        what="unsigned files are treated less strictly from now on",
+        fields={"before": word, "after": word, "consent": text},
         grants=True,
         synced=True,
         warns=True,

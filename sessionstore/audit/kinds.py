@@ -19,6 +19,7 @@ CUT = "\u2026"
 # In short parts: the hexadecimal digits of a key or a tag are no word, whatever letter they begin with.
 _WORD = re.compile(r"(?=.{1,64}\Z)[a-z][a-z0-9]{0,23}(?:_[a-z0-9]{1,24})*")
 _KEY_ID = re.compile(r"[0-9a-f]{16}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _MAX_COUNT = 2**53
 
 
@@ -43,6 +44,13 @@ def session(value: object) -> Value:
 def key_id(value: object) -> Value:
     if not isinstance(value, str) or not _KEY_ID.fullmatch(value):
         raise ValueError("a key id is needed")
+    return value
+
+
+def digest(value: object) -> Value:
+    """A SHA-256 digest in hex."""
+    if not isinstance(value, str) or not _DIGEST.fullmatch(value):
+        raise ValueError("a SHA-256 digest in hex is needed")
     return value
 
 

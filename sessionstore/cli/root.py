@@ -37,6 +37,8 @@ COMMANDS: dict[str, str] = {
     "rebase-heads": "sessionstore.cli.rebase",
     "recover-ledger": "sessionstore.cli.recover",
     "rebind": "sessionstore.cli.rebind",
+    "migrate": "sessionstore.cli.migrate",
+    "policy": "sessionstore.cli.policy",
     "audit": "sessionstore.cli.audit",
     "keys": "sessionstore.cli.keyring",
     "config": "sessionstore.cli.config",

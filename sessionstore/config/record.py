@@ -14,6 +14,7 @@ from sessionstore.errors import ConfigError
 
 Legacy = Literal["adopt", "ask", "refuse"]
 WhenFull = Literal["refuse", "evict"]
+PolicySetting = Literal["floor", "accept", "warn", "require", "strict"]
 
 DEFAULT_MAX_ENTRY_BYTES = 8 * MIB
 
@@ -40,6 +41,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         audit_retention_days: Age in days from which on closed files of the audit log are removed (1 to 36,500); None:
             they are kept.
         legacy: What happens to unsigned files found when a store is first opened.
+        policy: How unsigned files are treated. It raises the policy that is recorded in the store; below that one the
+            store is not opened. `floor`: what is recorded.
         resume_limit: How often one session may be resumed within the window (0 to 10,000; 0: no such limit).
         resume_global_limit: The same for all sessions together.
         resume_window_seconds: How long an attempt counts, in seconds (1 to 86,400).
@@ -67,6 +70,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     audit_max_file_bytes: int = MIB
     audit_retention_days: int | None = 365
     legacy: Legacy = "adopt"
+    policy: PolicySetting = "floor"
     resume_limit: int = 5
     resume_global_limit: int = 60
     resume_window_seconds: int = 60

@@ -124,6 +124,12 @@ SETTINGS: tuple[Setting, ...] = (
         "what happens to unsigned files that are present when a store is first opened",
     ),
     Setting(
+        "policy",
+        Word(("floor", "accept", "warn", "require", "strict")),
+        "floor",
+        "how unsigned files are treated; it raises what is recorded in the store, and never lowers it",
+    ),
+    Setting(
         "resume_limit",
         Count(0, MAX_ATTEMPTS, "attempts"),
         "5",

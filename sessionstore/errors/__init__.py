@@ -12,6 +12,7 @@
     │   ├── SignatureStrippedError      signature_stripped
     │   ├── LegacyModifiedError         legacy_modified
     │   ├── UnsignedUnknownError        unsigned_unknown
+    │   ├── UnsignedRefusedError        unsigned_refused
     │   ├── RollbackError               rollback
     │   ├── ForkError                   fork
     │   ├── ResurrectedError            resurrected
@@ -35,6 +36,7 @@
     │   ├── LedgerCorruptError          ledger_corrupt
     │   ├── StoreMismatchError          store_mismatch
     │   └── StoreUnavailableError       store_unavailable
+    ├── DowngradeRefusedError           downgrade_refused
     ├── TooLargeError                   too_large
     ├── SessionLimitError               session_limit_reached
     ├── ConfigError                     config_invalid
@@ -77,6 +79,7 @@ from sessionstore.errors.resume import AlreadyRunningError, RateLimitError, RunS
 from sessionstore.errors.store import (
     AlreadyExistsError,
     ConflictError,
+    DowngradeRefusedError,
     LedgerCorruptError,
     LedgerMissingError,
     SessionLimitError,
@@ -99,6 +102,7 @@ from sessionstore.errors.verification import (
     TooDeepError,
     UnanchoredError,
     UnsafeFileError,
+    UnsignedRefusedError,
     UnsignedUnknownError,
     UnsupportedVersionError,
     VerificationError,
@@ -111,6 +115,7 @@ __all__ = [
     "AmbiguousIdError",
     "ConfigError",
     "ConflictError",
+    "DowngradeRefusedError",
     "ForkError",
     "ImportFormatError",
     "InvalidIdError",
@@ -144,6 +149,7 @@ __all__ = [
     "UnanchoredError",
     "UnknownKeyError",
     "UnsafeFileError",
+    "UnsignedRefusedError",
     "UnsignedUnknownError",
     "UnsupportedVersionError",
     "VerificationError",

@@ -62,6 +62,16 @@ class StoreUnavailableError(StoreError):
     outcome: str
 
 
+class DowngradeRefusedError(SessionStoreError):
+    """Something asked for a policy below the one in force. Only a command for that lowers it."""
+
+    code = "downgrade_refused"
+    sentence = "policy {asked} is below {floor}, which is in force in this store"
+    advice = "remove that setting, or lower the policy with `sessionstore policy lower {asked}`"
+    asked: str
+    floor: str
+
+
 class ConflictError(SessionStoreError):
     """Another writer was first. Load again, apply the change to what is there now, and retry."""
 

@@ -100,7 +100,7 @@ class LegacyModifiedError(VerificationError):
 
     code = "legacy_modified"
     sentence = "unsigned session {session_id} was changed since it was first seen"
-    advice = "restore the original file from a backup"
+    advice = "restore the original file from a backup; what it is now needs `sessionstore adopt {session_id}`"
 
 
 class UnsignedUnknownError(VerificationError):
@@ -108,7 +108,15 @@ class UnsignedUnknownError(VerificationError):
 
     code = "unsigned_unknown"
     sentence = "unsigned session {session_id} appeared after this store was set up"
-    advice = "find out where the file comes from before you trust it"
+    advice = "find out where the file comes from; if you vouch for it, `sessionstore adopt {session_id}`"
+
+
+class UnsignedRefusedError(VerificationError):
+    """The unsigned file is listed and whole; the policy of this store is not to open unsigned files."""
+
+    code = "unsigned_refused"
+    sentence = "session {session_id} is not signed, and by its policy this store opens no unsigned files"
+    advice = "`sessionstore migrate {session_id}` signs it"
 
 
 class RollbackError(VerificationError):

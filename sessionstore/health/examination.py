@@ -35,6 +35,7 @@ from sessionstore.health.findings import (
 )
 from sessionstore.keystore import FileKeyStore
 from sessionstore.ledger import Ledger
+from sessionstore.sessions.beside import LEFT
 from sessionstore.signing import unfinished
 from sessionstore.store import SessionStore
 
@@ -44,7 +45,6 @@ WARN_FROM = 0.8
 MAX_NAMED = 3
 
 _AUDIT_MEND = "`sessionstore audit verify` names every place; new events go on in a file that says so"
-_LEGACY = "legacy"
 # A store that was opened once has left at least one of these in its state directory.
 _TRACES = ("keyring", "ledger.db", AUDIT)
 
@@ -233,10 +233,14 @@ class _Examination:
             )
         else:
             self._add("sessions", "ok", text)
-        codes = Counter(broken.code for broken in store.list(limit=None).unreadable)
+        page = store.list(limit=None)
+        unsigned = sum(line.integrity == "legacy" for line in page.sessions)
+        if unsigned:
+            self._add("sessions", "note", f"{unsigned:,} not signed yet", "`sessionstore migrate` signs them")
+        codes = Counter(broken.code for broken in page.unreadable)
         for code, count in sorted(codes.items()):
-            level: Level = "note" if code == _LEGACY else "problem"
-            mend = "" if code == _LEGACY else mend_sessions(code)
+            level: Level = "note" if code == LEFT else "problem"
+            mend = "`sessionstore migrate` puts them away" if code == LEFT else mend_sessions(code)
             self.found.append(Finding("sessions", level, code, f"{count:,} that cannot be opened: {code}", mend))
 
     def _add(self, check: str, level: Level, text: str, mend: str = "") -> None:

@@ -84,6 +84,12 @@ class Anchors:
         binding = self._bound(anchor, store_id)
         self._put(connection, _with(anchor, msgspec.structs.replace(binding, audit_file=file)))
 
+    def count_policy(self, connection: sqlite3.Connection, store_id: str, number: int) -> None:
+        """Note, inside a transaction, how often the policy was changed. Errors as `bound`."""
+        anchor = self._load(connection)
+        binding = self._bound(anchor, store_id)
+        self._put(connection, _with(anchor, msgspec.structs.replace(binding, policies=number)))
+
     def _bound(self, anchor: Anchor, store_id: str) -> Binding:
         binding = _find(anchor, store_id)
         if binding is None:

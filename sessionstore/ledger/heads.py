@@ -22,7 +22,7 @@ from typing import Any
 from sessionstore.errors import ConflictError, KeyDisabledError
 from sessionstore.ledger.database import Database
 from sessionstore.ledger.generation import Generations
-from sessionstore.ledger.rows import Head, HeadState
+from sessionstore.ledger.rows import Binding, Head, HeadState
 from sessionstore.ledger.tag import RowSeal
 from sessionstore.signing import Keyring
 
@@ -120,6 +120,12 @@ class Heads:
         """How many rows are marked with one of `states`; not verified."""
         sql = f"SELECT count(*) FROM heads WHERE store_id = ? AND state IN ({_marks(states)})"  # noqa: S608 - only marks
         return int(self._database.read(sql, (self._store_id, *states))[0][0])
+
+    def lost(self, binding: Binding | None) -> int:
+        """How many rows are gone. `binding` was read first: who begins a session meanwhile adds to the rows alone."""
+        begun = 0 if binding is None else binding.heads
+        (found,) = self._database.read("SELECT count(*) FROM heads WHERE store_id = ?", (self._store_id,))[0]
+        return max(0, begun - int(found))
 
     def states(self) -> dict[str, HeadState]:
         """What each row is marked with, by session id; not verified."""

@@ -30,6 +30,7 @@ from sessionstore.ledger.database import Database
 from sessionstore.ledger.generation import Generations
 from sessionstore.ledger.heads import Cursor, Heads
 from sessionstore.ledger.inventory import Inventory
+from sessionstore.ledger.policy import PolicyFloor
 from sessionstore.ledger.renewal import Renewal
 from sessionstore.ledger.rows import Binding, Head, HeadState, InventoryEntry
 from sessionstore.signing import Keyring
@@ -59,6 +60,7 @@ class Ledger:
         self._heads = Heads(database, self.generations, keyring, store_id)
         self._inventory = Inventory(database, self._anchors, keyring, store_id)
         self._attempts = AttemptTable(database, keyring, store_id)
+        self.policy = PolicyFloor(database, self._anchors, keyring, store_id)
         self.renewal = Renewal(database, keyring)
         self.audit = AuditRows(database, self._anchors, self.generations, keyring, store_id)
         self._store_id = store_id
@@ -230,23 +232,23 @@ class Ledger:
         """Verified heads in the order of `updated_at` and session id, from one consistent state.
 
         Args:
-            states: At least one.
-            newest_first: Descending in both, else ascending.
+            states, newest_first: At least one state; descending in both, else ascending.
             after: `(updated_at, session_id)` of the last one already had.
             limit: At most so many. Without `after` and `limit` all are read at once: about 10 microseconds each.
         """
         return self._heads.listed(states, newest_first=newest_first, after=after, limit=limit)
 
     def count(self, states: Sequence[HeadState] = ("live",)) -> int:
-        """How many sessions are in one of `states`: fast, from the index, not verified."""
+        """How many sessions are in one of `states`: fast, not verified."""
         return self._heads.count(states)
 
     def ids(self) -> dict[str, HeadState]:
-        """Every session ever begun here and its state: fast, from the index, not verified.
-
-        For comparing with a directory; read the head before anything is concluded.
-        """
+        """Every session ever begun here and its state, not verified: read the head before anything is concluded."""
         return self._heads.states()
+
+    def lost_rows(self) -> int:
+        """How many sessions were begun here whose row was taken away: fast, for this package never removes one."""
+        return self._heads.lost(self._anchors.binding(self._store_id))
 
     def knows(self, session_id: str) -> bool:
         """Whether a session of that id was begun here and not deleted: from the index, nothing is verified or read."""
@@ -260,8 +262,7 @@ class Ledger:
 
     def inventory_taken(self) -> bool:
         """Whether the inventory of this data directory was ever taken."""
-        binding = self._anchors.binding(self._store_id)
-        return binding is not None and binding.inventory is not None
+        return (binding := self._anchors.binding(self._store_id)) is not None and binding.inventory is not None
 
     def inventory(self) -> dict[str, InventoryEntry]:
         """All entries by file name, verified one by one and as a set."""
@@ -298,3 +299,4 @@ class Ledger:
         self._heads.check(binding.heads if binding else 0)
         self._inventory.read()
         self._attempts.check()
+        self.policy.read()

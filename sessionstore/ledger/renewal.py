@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from sessionstore.ledger.database import Database
-from sessionstore.ledger.rows import Anchor, AttemptClock, AuditFile, AuditHead, Bucket, Head, InventoryEntry
+from sessionstore.ledger.rows import Anchor, AttemptClock, AuditFile, AuditHead, Bucket, Head, InventoryEntry, PolicyRow
 from sessionstore.ledger.tag import RowSeal
 from sessionstore.signing import Keyring, Purpose
 
@@ -77,6 +77,7 @@ _TABLES = (
         AuditFile,
         lambda row: f"file {row}",
     ),
+    _Table("policy", "1", "store_id", "store_id", "policy", b"sessionstore/policy/2", PolicyRow, lambda row: "policy"),
     _Table("anchor", "1", "''", "id", "store", b"sessionstore/store/2", Anchor, lambda row: "anchor"),
 )
 _NAMES = sorted({table.name for table in _TABLES})

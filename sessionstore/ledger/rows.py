@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from sessionstore.model import Provenance
+from sessionstore.model import Policy, Provenance
 
 HeadState = Literal["creating", "live", "deleting", "deleted"]
 InventoryState = Literal["listed", "migrated"]
@@ -112,6 +112,7 @@ class Binding(msgspec.Struct, frozen=True, array_like=True, gc=False):
         heads: How many sessions were ever begun in it; their rows are never removed.
         inventory: The set of unsigned files, None until it is taken.
         audit_file: Number of the newest file of the audit log, 0 while there is none.
+        policies: How often the policy was changed.
     """
 
     store_id: str
@@ -120,6 +121,7 @@ class Binding(msgspec.Struct, frozen=True, array_like=True, gc=False):
     heads: int = 0
     inventory: InventorySummary | None = None
     audit_file: int = 0
+    policies: int = 0
 
 
 class Anchor(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -219,6 +221,18 @@ class AuditFile(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=F
     lines: int
     day: str
     digest: bytes
+
+
+class PolicyRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The policy, and how often it was changed.
+
+    Attributes:
+        floor: The policy.
+        number: 1 for the first change.
+    """
+
+    floor: Policy
+    number: int
 
 
 class Generation(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -42,6 +42,8 @@ _OBJECTS = {
     "inventory": """CREATE TABLE inventory (
     store_id TEXT NOT NULL, name TEXT NOT NULL, key_id TEXT NOT NULL, payload BLOB NOT NULL, mac BLOB NOT NULL,
     PRIMARY KEY (store_id, name)) WITHOUT ROWID""",
+    "policy": """CREATE TABLE policy (
+    store_id TEXT PRIMARY KEY, key_id TEXT NOT NULL, payload BLOB NOT NULL, mac BLOB NOT NULL) WITHOUT ROWID""",
 }
 
 

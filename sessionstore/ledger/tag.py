@@ -18,19 +18,9 @@ from typing import Generic, TypeVar
 import msgspec
 
 from sessionstore.errors import KeyringError, LedgerCorruptError, UnknownKeyError
-from sessionstore.ledger.rows import (
-    Anchor,
-    AttemptClock,
-    AuditFile,
-    AuditHead,
-    Bucket,
-    Generation,
-    Head,
-    InventoryEntry,
-)
 from sessionstore.signing import Keyring, MacKey, Purpose, TagMismatch
 
-T = TypeVar("T", Head, InventoryEntry, Anchor, Bucket, AttemptClock, AuditHead, AuditFile, Generation)
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class RowSeal(Generic[T]):

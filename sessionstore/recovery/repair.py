@@ -163,7 +163,7 @@ def _settle(edits: StoreEdits, plan: Repair) -> Repair:
     """Let a writer do what the next save would do; it sets the tail aside before it cuts it."""
     head = edits._ground.ledger.head(plan.session_id)
     if head is not None and head.state == "live":
-        edits._writer.ready(plan.session_id).close()
+        edits._writer.logs.ready(plan.session_id).close()
     return plan
 
 
@@ -173,7 +173,7 @@ def _quarantine(edits: StoreEdits, plan: Repair) -> Repair:
     log = backend.open(name)
     if log is None:
         return plan
-    edits._writer.forget(plan.session_id)
+    edits._writer.logs.forget(plan.session_id)
     with closing(log):
         kept_as = backend.keep(f"{plan.session_id}.broken", pieces(log, 0, log.stamp().size))
     backend.delete(name)

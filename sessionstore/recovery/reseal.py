@@ -40,7 +40,7 @@ def reseal(edits: StoreEdits, found: Found, rev: int) -> int:
         first_rev=rev,
         replaces=head.tag,
     )
-    edits._writer.forget(head.session_id)
+    edits._writer.logs.forget(head.session_id)
     lines = _lines(ground, edits._reader, found, state)
     stamp = ground.backend.write(file_name(head.session_id), batch.chunks(lines), replace=True)
     anchored, _ = edits._writer.anchor(batch.sealed, stamp, head, durable=True)

@@ -16,7 +16,14 @@ from sessionstore.storage import Log, Stamp
 
 
 def anchor(
-    ground: Ground, sealed: Sealed, stamp: Stamp, old: Head, *, log: Log | None = None, durable: bool = False
+    ground: Ground,
+    sealed: Sealed,
+    stamp: Stamp,
+    old: Head,
+    *,
+    log: Log | None = None,
+    durable: bool = False,
+    migrates: str | None = None,
 ) -> tuple[Head, Sealed]:
     """Move the head from `old` to a seal that is durable; the head, and the seal that it names.
 
@@ -27,6 +34,7 @@ def anchor(
         old: What stands in the ledger.
         log: The log, open to be written, if it is at hand.
         durable: Sync the ledger too.
+        migrates: File name of the unsigned file that this ends: its entry is given up in the same transaction.
 
     Raises:
         StoreUnavailableError: `unknown`: the bytes are there, the head is behind.
@@ -34,7 +42,7 @@ def anchor(
     while True:
         head = head_after(old, sealed, stamp)
         try:
-            ground.ledger.commit(head, old=old, durable=durable)
+            ground.ledger.commit(head, old=old, durable=durable, migrates=migrates)
             return head, sealed
         except StoreError as error:
             # Whoever comes next adopts the bytes. Cutting them back here could turn a commit that did reach the disk

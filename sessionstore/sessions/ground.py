@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sessionstore.audit import AuditLog
 from sessionstore.config import Config
-from sessionstore.errors import StoreUnavailableError
+from sessionstore.errors import LedgerCorruptError, StoreUnavailableError
 from sessionstore.format.log import Summary
 from sessionstore.format.seal import Sealed, Sealer
 from sessionstore.keystore import KeyChanges
@@ -123,6 +123,18 @@ def new_head(session_id: str, summary: Summary, *, key: str | None, parent: str 
         provenance=summary.provenance,
         last_key=None,
     )
+
+
+def refuse_lost(ground: Ground) -> None:
+    """Say nothing of what was never saved here if rows of the ledger are gone: that could be one of them.
+
+    Raises:
+        LedgerCorruptError: They are.
+    """
+    lost = ground.ledger.lost_rows()
+    if lost:
+        path = str(ground.config.state_dir / "ledger.db")
+        raise LedgerCorruptError(path=path, reason=f"the rows of {lost:,} sessions were taken away")
 
 
 def stamp_of(head: Head) -> Stamp:

@@ -12,6 +12,7 @@ from sessionstore.format.seal import SEAL, Broken
 from sessionstore.model import InspectedLine, Inspection, check_id
 from sessionstore.sessions.ground import Ground, file_name
 from sessionstore.sessions.read import Reader
+from sessionstore.sessions.unsigned import SUFFIX
 from sessionstore.storage import Log
 
 MAX_TEXT_CHARS = 400
@@ -27,7 +28,7 @@ _KINDS: tuple[tuple[bytes, Kind], ...] = (
 
 
 def inspect(ground: Ground, reader: Reader, session_id: str) -> Inspection:
-    """What stands in the file of a session, whether it verifies or not. Nothing is decoded.
+    """What stands in the file of a session, whether it verifies or not; else in its unsigned file. Nothing is decoded.
 
     Raises:
         SessionNotFoundError: There is no file of that name.
@@ -35,14 +36,15 @@ def inspect(ground: Ground, reader: Reader, session_id: str) -> Inspection:
 
     Of a file over the session cap, the lines up to the cap are looked at.
     """
-    log = ground.backend.open(file_name(check_id(session_id)))
+    sealed = ground.backend.open(file_name(check_id(session_id)))
+    log = sealed or ground.backend.open(session_id + SUFFIX)
     if log is None:
         raise SessionNotFoundError
     with closing(log):
         code, text = "ok", ""
-        good_end: int | None = None
+        good_end: int | None = None if sealed is not None else 0
         try:
-            good_end = reader.check(session_id)[0].end
+            good_end = reader.check(session_id).end
         except SessionStoreError as error:
             code, text = error.code, str(error)
         head = ground.ledger.head(session_id)

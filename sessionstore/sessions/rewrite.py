@@ -34,8 +34,10 @@ from sessionstore.model import Redaction, check_id
 from sessionstore.redaction import Redactor
 from sessionstore.sessions.ground import Ground, file_name
 from sessionstore.sessions.look import Found
+from sessionstore.sessions.opened import Ready
 from sessionstore.sessions.read import Reader
-from sessionstore.sessions.write import Ready, Writer
+from sessionstore.sessions.unsigned import Unsigned
+from sessionstore.sessions.write import Writer
 from sessionstore.storage import Purged
 
 COMPACT_BYTES = 1024 * 1024
@@ -117,8 +119,8 @@ class Rewriter:
             InvalidValueError: It has fewer than `keep` or `drop` entries.
         """
         check_id(session_id)
-        with self._ground.locked(session_id), closing(self._writer.ready(session_id)) as ready:
-            _expect(session_id, expected_rev, ready.head.rev)
+        with self._ground.locked(session_id), closing(self._writer.logs.ready(session_id)) as ready:
+            ready.expect(expected_rev)
             first = (ready.head.entries if keep is None else keep) - drop
             if drop < 0 or not 0 <= first <= ready.head.entries:
                 what = "entries to remove" if drop else "entries to keep"
@@ -131,7 +133,9 @@ class Rewriter:
         Raises:
             ConflictError: It was saved meanwhile; there is no harm in trying again.
         """
-        found = self._reader.settled(session_id)
+        found = self._reader.seen(session_id)
+        if isinstance(found, Unsigned):
+            return False
         with closing(found.log):
             seals = sum(len(segment.sealed.line) for segment in self._reader.segments(found))
         if seals <= max(COMPACT_BYTES, found.sealed.end // 3):
@@ -168,19 +172,24 @@ class Rewriter:
         if dry_run:
             found = self._reader.settled(session_id)
             with closing(found.log):
-                counted = self._counted(found, make(), blank, expected_rev)
-                return self._report(found, counted, backend.purge(session_id, dry_run=True), found.sealed.seal.rev)
+                if expected_rev not in (None, found.sealed.seal.rev):
+                    raise ConflictError(session_id=session_id, expected=expected_rev, found=found.sealed.seal.rev)
+                counted = self._counted(found, make(), blank)
+                purged = backend.purge(session_id, dry_run=True)
+                return self._report(found, counted, purged, found.sealed.seal.rev, found.log.notices)
         with backend.at_rest(session_id), ground.locked(session_id):
-            found = self._reader.find(session_id)
-            with closing(found.log):
-                counted = self._counted(found, make(), blank, expected_rev)
-            with closing(self._writer.ready(session_id)) as ready:
+            notices = self._notices(session_id)
+            with closing(self._writer.logs.ready(session_id)) as ready:
+                ready.expect(expected_rev)
+                found = self._reader.find(session_id)
+                with closing(found.log):
+                    counted = self._counted(found, make(), blank)
                 # Before anything is lost: what cannot be written down is not done.
                 ground.audit.record(
                     "redaction", session_id=session_id, entries=counted.entries, found=sum(counted.found.values())
                 )
                 rev = self._write(ready, _Edit(ready.head.entries, make(), blank))
-            report = self._report(found, counted, backend.purge(session_id), rev)
+            report = self._report(found, counted, backend.purge(session_id), rev, notices)
         try:
             scrub(ground.ledger)
         except StoreError as error:
@@ -188,10 +197,9 @@ class Rewriter:
             return replace(report, unfinished=unfinished)
         return report
 
-    def _counted(self, found: Found, redactor: Redactor, blank: Collection[int], expected_rev: int | None) -> _Edit:
+    def _counted(self, found: Found, redactor: Redactor, blank: Collection[int]) -> _Edit:
         """The edit after it went through everything once, for its counts."""
         seal = found.sealed.seal
-        _expect(found.head.session_id, expected_rev, seal.rev)
         if not all(0 <= index < seal.entries for index in blank):
             raise InvalidValueError(what="entry", reason=f"this session has {seal.entries}, the first one is 0")
         edit = _Edit(seal.entries, redactor, blank)
@@ -199,7 +207,15 @@ class Rewriter:
             pass
         return edit
 
-    def _report(self, found: Found, edit: _Edit, purged: Purged, rev: int) -> Redaction:
+    def _notices(self, session_id: str) -> frozenset[str]:
+        """What is to be said of the file as it is: whoever opens it to write mends it."""
+        log = self._ground.backend.open(file_name(session_id))
+        if log is None:
+            return frozenset()
+        with closing(log):
+            return frozenset(log.notices)
+
+    def _report(self, found: Found, edit: _Edit, purged: Purged, rev: int, notices: Collection[str]) -> Redaction:
         head, taken = found.head, edit.found
         unreached = [
             f"session {other}, which comes from the same conversation by fork or import, and has entries of its own"
@@ -209,7 +225,7 @@ class Rewriter:
             unreached.append("its key, its origin or the path of its project, which fit and cannot be changed")
         if edit.kept:
             unreached.append(f"{edit.kept} ids, roles, types or times that a pattern fits, which stay")
-        if "several_links" in found.log.notices:
+        if "several_links" in notices:
             unreached.append("another name (hard link) of the old file, wherever it is")
         return Redaction(
             session_id=head.session_id,
@@ -280,8 +296,3 @@ def _relatives(session_id: str, heads: Collection[Head]) -> list[str]:
         ahead += new
     seen.remove(session_id)
     return [head.session_id for head in heads if head.state in _THERE and head.session_id in seen]
-
-
-def _expect(session_id: str, expected_rev: int | None, rev: int) -> None:
-    if expected_rev is not None and expected_rev != rev:
-        raise ConflictError(session_id=session_id, expected=expected_rev, found=rev)

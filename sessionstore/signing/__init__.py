@@ -15,6 +15,7 @@ from sessionstore.signing.keyring import (
 )
 from sessionstore.signing.lifecycle import added, closed, promoted, retired, unfinished, waiting
 from sessionstore.signing.mac import MAC_BYTES, MacKey, TagMismatch, pae
+from sessionstore.signing.origin import OriginKey, origin_key
 from sessionstore.signing.passphrase import (
     NONCE_BYTES,
     PASSPHRASE_KEY_ID,
@@ -35,6 +36,7 @@ __all__ = [
     "KeyStatus",
     "Keyring",
     "MacKey",
+    "OriginKey",
     "Purpose",
     "TagMismatch",
     "added",
@@ -44,6 +46,7 @@ __all__ = [
     "encrypted",
     "key_id",
     "new_key",
+    "origin_key",
     "pae",
     "passphrase_key",
     "promoted",

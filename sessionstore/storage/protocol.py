@@ -182,3 +182,14 @@ class Backend(Protocol):
     def search_kept(self, text: bytes) -> int:
         """How many of the files in quarantine hold `text`. Makes nothing."""
         ...
+
+    def retire(self, name: str) -> str | None:
+        """Move a log out of the way to the retired ones, atomically and durably; return where, for people.
+
+        It replaces nothing there: of a name that was retired before, both stay. None if the name is missing.
+        """
+        ...
+
+    def drop_retired(self, name: str) -> None:
+        """Remove, durably, everything that was retired under that name."""
+        ...

@@ -63,6 +63,10 @@ class TestTable:
             "inventory_taken",
             "redaction",
             "eviction",
+            "migration",
+            "adoption",
+            "policy_raised",
+            "policy_lowered",
         }
 
     def test_what_has_no_second_chance_is_on_the_disk_at_once(self) -> None:
@@ -142,7 +146,7 @@ class TestCut:
     def test_the_longest_line_of_every_event_is_within_4_kib(self, name: str, char: str, keyring: Keyring) -> None:
         longest: dict[str, object] = {}
         for field in EVENTS[name].fields:
-            for value in (char * 10_000, 2**53 - 1, ID, "0" * 16, "_".join(["w" * 15] * 4)):
+            for value in (char * 10_000, 2**53 - 1, ID, "0" * 16, "0" * 64, "_".join(["w" * 15] * 4)):
                 try:
                     prepare(name, ID, {field: value})
                 except InvalidValueError:

@@ -139,6 +139,28 @@ class TestDiagnose:
         connection.close()
         assert [finding.code for finding in examine()["ledger"]] == ["ledger_corrupt"]
 
+    def test_unsigned_files_are_told_with_what_to_do(self, examine, call, home: Path, unsigned) -> None:
+        sessions = home / "data/sessions"
+        sessions.mkdir(parents=True, mode=0o700)
+        for number in range(2):
+            id = f"{number}f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
+            (sessions / f"{id}.json").write_bytes(unsigned(id))
+            (sessions / f"{id}.json").chmod(0o600)
+        for directory in (home, home / "data", sessions):
+            directory.chmod(0o700)
+        call("list")
+        notes = [finding for finding in examine()["sessions"] if finding.level == "note"]
+        assert [(finding.text, finding.mend) for finding in notes] == [
+            ("2 not signed yet", "`sessionstore migrate` signs them")
+        ]
+        call("migrate")
+        (sessions / f"{id}.json").write_bytes(unsigned(id))
+        (sessions / f"{id}.json").chmod(0o600)
+        notes = [finding for finding in examine()["sessions"] if finding.level == "note"]
+        assert [(finding.code, finding.mend) for finding in notes] == [
+            ("migrated", "`sessionstore migrate` puts them away")
+        ]
+
     def test_a_copied_data_directory_is_found(self, examine, session_id: str, home: Path) -> None:
         (home / "data").rename(home / "original")
         shutil.copytree(home / "original", home / "data")
