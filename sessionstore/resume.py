@@ -243,7 +243,7 @@ class Resumer:
         except InvalidIdError as error:
             self.refuse(error.code)
             raise
-        known = self._is_known(session_id)
+        known = self._ground.ledger.knows(session_id)
         self._count(session_id if known else None)
         self._ground.audit.record("resume_attempt", session_id=session_id)
         with ExitStack() as held:
@@ -279,10 +279,6 @@ class Resumer:
                 retry_after_s=error.retry_after_s,
             )
             raise
-
-    def _is_known(self, session_id: str) -> bool:
-        ledger = self._ground.ledger
-        return ledger.knows(session_id) or ledger.inventory_entry(f"{session_id}.json") is not None
 
     @property
     def _limits(self) -> RateLimiter:

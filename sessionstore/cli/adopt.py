@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 def command(
     invocation: Invocation, session: str | None, directory: str | None, sealed: bool, dry_run: bool, confirmed: bool
 ) -> int | None:
-    """Vouch for session files that nothing here vouches for: you know where they come from.
+    """Vouch for session files.
+
+    You know where they come from, and nothing here says so.
 
     Unsigned files that came after the store began: lists them with their digests, and asks. From then on they may be
     opened, and `migrate` or the next save signs them. Files that cannot be read, or whose session was saved here, are

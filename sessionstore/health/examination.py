@@ -234,6 +234,12 @@ class _Examination:
         else:
             self._add("sessions", "ok", text)
         page = store.list(limit=None)
+        policy = store.policy()
+        if policy.policy == "accept":
+            mend = "`sessionstore policy raise warn` says it again of each"
+            self._add("unsigned files", "note", "opened without a word, if they are listed: policy accept", mend)
+        else:
+            self._add("unsigned files", "ok", f"policy {policy.policy}")
         unsigned = sum(line.integrity == "legacy" for line in page.sessions)
         if unsigned:
             self._add("sessions", "note", f"{unsigned:,} not signed yet", "`sessionstore migrate` signs them")

@@ -28,7 +28,8 @@ _MENDS = {
     "wrong_session": "put the files back under their own names; `sessionstore inspect ID --unverified` shows one",
     "signature_stripped": "restore the sealed files from a backup",
     "legacy_modified": "restore the original files from a backup",
-    "unsigned_unknown": "find out where they come from; this release opens none that was not listed",
+    "unsigned_unknown": "find out where they come from; `sessionstore adopt ID --dry-run` shows what one holds",
+    "unsigned_refused": "`sessionstore migrate` signs them; the policy opens none before that",
     "too_large": "raise max_session_bytes, or `sessionstore delete ID`",
     "unsafe_file": "move them away by hand; links and other users' files are never followed",
     "unsupported_version": "open them with the release that wrote them, or a newer one",
@@ -48,7 +49,7 @@ class Finding(msgspec.Struct, frozen=True):
 
     Attributes:
         check: Which part: `settings`, `rate limits`, `data directory`, `state directory`, `key`, `ledger`, `store`,
-            `sessions`, `audit log`, `session files`, `project pinning`.
+            `sessions`, `unsigned files`, `audit log`, `session files`, `project pinning`.
         level: `ok`; `note`: worth knowing, nothing to do; `problem`: something does not work or is not safe.
         code: The code of the error behind it, or "".
         text: What was found, in one line.

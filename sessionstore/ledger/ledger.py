@@ -9,8 +9,7 @@ First start, under the state lock, the key last:
 the key gets its name. See `sessionstore.keystore.first_start`.
 
 Not promised: noticing that the whole ledger, or a row of it, was put back in an older state together with the file.
-After a power cut the newest heads may be lost back to the last synced commit; their files are ahead then, which is
-accepted.
+After a power cut heads may be lost back to the last synced commit; their files are ahead then, which is accepted.
 """
 
 from __future__ import annotations
@@ -50,6 +49,7 @@ class Ledger:
     Attributes:
         audit: What is known of the audit log.
         generations: Keeps keyring and ledger together when keys are changed.
+        policy: What is not gone below.
         renewal: Makes rows anew after a change of keys.
     """
 
@@ -170,8 +170,6 @@ class Ledger:
         """A value that differs from every earlier one if any process committed in between; compare it, no more."""
         return self._database.changed_token()
 
-    # Data directories
-
     def bind(self, store_id: str, device: int, inode: int) -> None:
         """Note which directory a store id belongs to, synced; a known one is bound anew (somebody claimed it)."""
         with self._database.transaction(durable=True) as connection:
@@ -251,8 +249,8 @@ class Ledger:
         return self._heads.lost(self._anchors.binding(self._store_id))
 
     def knows(self, session_id: str) -> bool:
-        """Whether a session of that id was begun here and not deleted: from the index, nothing is verified or read."""
-        return self._heads.knows(session_id)
+        """Whether a session of that id was begun here and not deleted, or its unsigned file is listed."""
+        return self._heads.knows(session_id) or self._inventory.find(f"{session_id}.json") is not None
 
     # Unsigned files
 

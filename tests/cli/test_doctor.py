@@ -60,6 +60,7 @@ class TestDiagnose:
             "ledger",
             "audit log",
             "sessions",
+            "unsigned files",
             "session files",
             "project pinning",
         ]
