@@ -35,6 +35,7 @@ from sessionstore.model import Repair, check_id, new_id
 from sessionstore.recovery.evidence import (
     Evidence,
     evidence_of,
+    examine,
     no_evidence,
     pieces,
     refuse_read_only,
@@ -190,10 +191,12 @@ def _quarantine(edits: StoreEdits, plan: Repair) -> Repair:
         return plan
     edits._writer.forget(plan.session_id)
     with closing(log):
+        old_key = examine(edits._ground, plan.session_id, log, None).old_key
         kept_as = backend.keep(f"{plan.session_id}.broken", pieces(log, 0, log.stamp().size))
     backend.delete(name)
-    # What is good of it cannot be taken out any more, unless the file is put back.
-    command = f"sessionstore delete {plan.session_id}" if plan.command else ""
+    # What is good of it cannot be taken out any more, unless the file is put back. Nobody is sent to give up a session
+    # whose older part may yet be needed to find out what happened.
+    command = f"sessionstore delete {plan.session_id}" if plan.command and not old_key else ""
     return msgspec.structs.replace(plan, kept_as=kept_as, command=command)
 
 
