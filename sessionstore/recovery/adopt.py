@@ -134,8 +134,8 @@ class _Making:
         self._state = _state(whole)
         seal, opened = whole.last.seal, whole.opened
         # A time that nobody signed does not hold back those that follow: it may lie far ahead.
-        now = self._ground.now()
-        now = format_time(next_time(now, adoption.file_at) if whole.checked else now)
+        clock = self._ground.now()
+        now = format_time(next_time(clock, adoption.file_at) if whole.checked else clock)
         nothing = Summary(
             name=self._state.name,
             tags=self._state.tags,

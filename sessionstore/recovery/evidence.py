@@ -1,9 +1,9 @@
 """What a session file proves by itself, and what ledger and audit log know of the same session.
 
 A file proves only what seals prove that the primary key made, or the one seal that the ledger names: a key that is not
-primary any more may be in other hands, and could have sealed anything. What such a seal commits is proven with it, older
-keys' seals included, whether those keys can still be used or not. What stands before damage in a part that an older key
-sealed is not: neither ledger nor audit log recorded its seals. Nothing is decoded here but seals.
+primary any more may be in other hands, and could have sealed anything. What such a seal commits is proven with it,
+older keys' seals too, whether those keys can still be used or not. What stands before damage in a part that an older key
+sealed is not proven: neither ledger nor audit log recorded its seals. Nothing is decoded here but seals.
 
 The highest known revision is that of the ledger's row or of an event in the audit log, whichever is higher: after a
 backup was put back, each of them may be older than the other.
@@ -53,7 +53,7 @@ class Evidence(NamedTuple):
         last: The last proven seal that ends a save; None if there is none.
         holds_head: Whether the seal that the ledger names is among the proven ones.
         broken: Whether what comes behind it is not what was sealed.
-        old_key: Id of the older key that made its first seals, as they say; "" if it is the primary one or none of ours.
+        old_key: Id of the older key that made its first seals, as they say; "" if that is the primary one, or none.
     """
 
     first_rev: int
@@ -134,7 +134,7 @@ def standing(ground: Ground, reader: Reader, session_id: str, audited: Known | N
         direction = "file_older"
     except ForkError:
         direction = "two_histories"
-    except KeyDisabledError as error:
+    except KeyDisabledError:
         # The key of the seal that the ledger names was given up. A later seal may commit it all the same.
         evidence = evidence_of(ground, session_id, head)
         if evidence.last is None:

@@ -21,8 +21,8 @@ from sessionstore.errors import (
     UnsafeFileError,
     VerificationError,
 )
-from sessionstore.format.lines import Open, decode_open
 from sessionstore.format.anchored import walk_anchored
+from sessionstore.format.lines import Open, decode_open
 from sessionstore.format.log import Summary
 from sessionstore.format.seal import Broken, Sealed
 from sessionstore.ledger import Head

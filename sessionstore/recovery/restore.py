@@ -144,7 +144,7 @@ def _opened(edits: StoreEdits, session_id: str) -> Found:
 
     Raises:
         InvalidSignatureError: It is damaged.
-        KeyDisabledError: It proves nothing any more: only an older key sealed it, or what its later seals prove is lost.
+        KeyDisabledError: Only an older key vouches for what is left of it.
     """
     ground = edits._ground
     try:

@@ -38,9 +38,7 @@ def accept_rewritten(ground: Ground, head: Head, log: Log, size: int) -> Sealed:
         KeyDisabledError: Only keys that were given up sealed it.
     """
     session_id = head.session_id
-    good = good_part(
-        ground.sealer(session_id), log.read, end=size, counts=lambda held: held.checked, rev=head.rev
-    )
+    good = good_part(ground.sealer(session_id), log.read, end=size, counts=lambda held: held.checked, rev=head.rev)
     last, whole = good.last, good.whole
     if good.at is not None and good.at.signature != head.tag:
         raise ForkError(session_id=session_id, rev=head.rev)

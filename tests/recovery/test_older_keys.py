@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -269,6 +270,7 @@ class TestLedgerSetBack:
     def test_a_rewrite_that_was_killed_before_its_head_is_accepted(self, aged: Aged) -> None:
         ledger = aged.store._ground.ledger
         head = ledger.head(aged.id)
+        assert head is not None
         aged.store.rewind(aged.id, 3)
         ledger.commit(head, old=ledger.head(aged.id))
         assert (aged.store.load(aged.id).rev, aged.numbers()) == (10, [0, 1, 2])
@@ -419,10 +421,8 @@ class TestForged:
                 with pytest.raises(refused):
                     call()
             assert aged.store.rebase_heads(consent=WHO).taken == ()
-            try:
+            with contextlib.suppress(errors.KeyDisabledError):
                 assert aged.store.repair(aged.id, keep_verified=True).fork is None
-            except errors.KeyDisabledError:
-                pass
             assert aged.place.read(aged.id) == forged
         config = aged.lose_ledger()
         for good in aged.files.values():
@@ -520,7 +520,7 @@ class TestGivenUpAndCommitted:
 
 
 class TestDamagedBeforeTheChange:
-    """A byte was changed in a part that an older key sealed. Nothing recorded its seals, so nothing can be given back."""
+    """A byte was changed in a part that an older key sealed. Nothing recorded its seals, so none is given back."""
 
     @pytest.fixture(params=["verify_only", "disabled", "destroyed"])
     def hurt(self, request: pytest.FixtureRequest, place: Any) -> Aged:
@@ -565,7 +565,7 @@ class TestDamagedBeforeTheChange:
         assert [line.id for line in hurt.store.list().sessions] == [hurt.id]
 
     def test_the_seal_that_the_ledger_still_names_vouches(self, place: Any) -> None:
-        """Not sealed anew yet: what the ledger acknowledged under the old key is good, and what follows it is a tail."""
+        """Not sealed anew yet: what was acknowledged under the old key is good, and what follows it is a tail."""
         id = place.session()
         good = place.read(id)
         with place.store._ground.backend.run(id, Holder()):

@@ -122,14 +122,17 @@ class TestRotate:
                 break
         before = store.load(id)
         assert before.size_bytes + 500 > 65_536
-        key = store._ground.ledger.head(id).last_key
+        head = store._ground.ledger.head(id)
+        assert head is not None
         report = store.rotate_keys()
         assert (report.sessions, report.left) == (1, ())
         after = store.load(id)
         assert after.size_bytes < before.size_bytes
         # Nothing was saved: the session keeps its place in lists, its age for `cleanup`, and the key of its last save.
         assert (after.entries, after.updated_at, after.name) == (before.entries, before.updated_at, before.name)
-        assert (store._ground.ledger.head(id).last_key, store.summary(id).updated_at) == (key, before.updated_at)
+        now = store._ground.ledger.head(id)
+        assert now is not None and now.last_key == head.last_key is not None
+        assert store.summary(id).updated_at == before.updated_at
 
     def test_another_place_name_and_host_change_nothing(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with open_store(config=Config(data_dir=home / "data", state_dir=home / "state")) as store:
