@@ -2,8 +2,8 @@
 
 A file proves only what seals prove that the primary key made, or the one seal that the ledger names: a key that is not
 primary any more may be in other hands, and could have sealed anything. What such a seal commits is proven with it,
-older keys' seals too, whether those keys can still be used or not. What stands before damage in a part that an older key
-sealed is not proven: neither ledger nor audit log recorded its seals. Nothing is decoded here but seals.
+older keys' seals too, whether those keys can still be used or not. What stands before damage in a part that an older
+key sealed is not proven: neither ledger nor audit log recorded its seals. Nothing is decoded here but seals.
 
 The highest known revision is that of the ledger's row or of an event in the audit log, whichever is higher: after a
 backup was put back, each of them may be older than the other.
