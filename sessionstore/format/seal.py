@@ -171,15 +171,7 @@ class Sealer:
             Broken: As `verify_line`, or it commits other bytes, another place or another order.
             UnknownKeyError, KeyDisabledError: Its key cannot be used.
         """
-        sealed = self.verify_line(line)
-        seal = sealed.seal
-        if previous is None:
-            in_order, start = (seal.rev > 1) == (seal.replaces is not None), 0
-        else:
-            in_order, start = seal.rev == previous.seal.rev + 1 and seal.replaces is None, previous.end
-        if not in_order or seal.at != start + len(body) or seal.chain != _chain(previous, body):
-            raise Broken
-        return sealed
+        return placed(previous, body, self.verify_line(line))
 
     @property
     def primary_id(self) -> str:
@@ -190,17 +182,33 @@ class Sealer:
         return key.tag(*self._identity, key.key_id.encode(), content)
 
 
-def bound_seal(line: bytes) -> Sealed:
-    """The seal in a line that a later, verified seal is known to commit; its own signature is not checked.
+def placed(previous: Sealed | None, body: bytes | memoryview, sealed: Sealed) -> Sealed:
+    """A seal that says of itself to follow `previous` and to commit `body`, and does.
 
     Raises:
-        Broken: It is no seal line, which no writer of ours leaves there.
+        Broken: It commits other bytes, another place or another order.
+    """
+    seal = sealed.seal
+    if previous is None:
+        in_order, start = (seal.rev > 1) == (seal.replaces is not None), 0
+    else:
+        in_order, start = seal.rev == previous.seal.rev + 1 and seal.replaces is None, previous.end
+    if not in_order or seal.at != start + len(body) or seal.chain != _chain(previous, body):
+        raise Broken
+    return sealed
+
+
+def bound_seal(line: bytes) -> Sealed:
+    """The seal in a line, for what it says: its own signature is not checked. Only a later seal can vouch for it.
+
+    Raises:
+        Broken: It is no seal line.
     """
     if len(line) > MAX_SEAL_BYTES or not line.startswith(SEAL) or not key_id_in(line):
         raise Broken
     try:
         return Sealed(_decode(line[len(SEAL) : -SUFFIX_BYTES]), line[-SUFFIX_BYTES + 14 : -3].decode(), line)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         raise Broken from None
 
 

@@ -24,6 +24,7 @@ _MENDS = {
     "missing": "put the files back from a backup, or give them up with `sessionstore delete ID`",
     "resurrected": "`sessionstore repair ID` moves the file of a deleted session away",
     "unanchored": "copies are no sessions; for a lost record: `sessionstore adopt ID --sealed --dry-run`",
+    "key_disabled": "restore files that were saved since the key was changed, or key, ledger and files of one moment",
     "unknown_key": "bring the key over; for a key that is lost: `sessionstore adopt ID --sealed --dry-run`",
     "wrong_session": "put the files back under their own names; `sessionstore inspect ID --unverified` shows one",
     "signature_stripped": "restore the sealed files from a backup",

@@ -4,6 +4,8 @@ Its key or its record was lost, or it was copied from elsewhere. The file must b
 over every byte right, every signature good whose key is here. Then its content goes through the same checks as anything
 that is saved, and is sealed anew under the present key, with provenance `adopted` for ever.
 
+* What an older key of this store sealed is taken as far as a seal commits it whose key can still be used; none of it
+  behind the present key's seals, for the older key was out of use by then.
 * The original goes into quarantine first, byte for byte.
 * A project that no signature vouches for keeps its name and loses its identity: a directory has to be bound before the
   session can be resumed in it.
@@ -30,10 +32,10 @@ from sessionstore.errors import (
     TooLargeError,
     WrongSessionError,
 )
+from sessionstore.format.held import Held, walk_held
 from sessionstore.format.lines import Open, State, StateChange, entry_line, open_line, state_line
-from sessionstore.format.log import Batch, Content, Segment, Summary, walk
+from sessionstore.format.log import Batch, Content, Segment, Summary
 from sessionstore.format.seal import Broken, Sealed
-from sessionstore.format.vouched import VouchedSealer
 from sessionstore.fs.project import stated
 from sessionstore.model import (
     SealedAdoption,
@@ -46,8 +48,9 @@ from sessionstore.model import (
     parse_time,
 )
 from sessionstore.recovery.evidence import check_consent, heard, pieces, refuse_read_only
+from sessionstore.sessions import Ground
 from sessionstore.sessions.ground import file_name, head_after, new_head
-from sessionstore.sessions.judge import damaged
+from sessionstore.sessions.judge import damaged, refuse_given_up
 from sessionstore.storage import Log
 
 _MAX_REV = 2**53 - 2
@@ -130,7 +133,9 @@ class _Making:
         self._rev = adoption.rev
         self._state = _state(whole)
         seal, opened = whole.last.seal, whole.opened
-        now = format_time(next_time(self._ground.now(), adoption.file_at))
+        # A time that nobody signed does not hold back those that follow: it may lie far ahead.
+        clock = self._ground.now()
+        now = format_time(next_time(clock, adoption.file_at) if whole.checked else clock)
         nothing = Summary(
             name=self._state.name,
             tags=self._state.tags,
@@ -183,16 +188,18 @@ def _read(edits: StoreEdits, session_id: str, log: Log) -> _Whole:
     limit = ground.config.max_session_bytes
     if size > limit:
         raise TooLargeError(what="session", size_bytes=size, limit_bytes=limit, setting="max_session_bytes")
-    sealer = VouchedSealer(ground.keyring, ground.store_id, session_id)
     segments: list[Segment] = []
-    last: Sealed | None = None
+    vouched = _Vouched(ground)
     try:
-        for segment in walk(sealer, log.read, end=size):
-            segments.append(segment)
-            if not segment.sealed.seal.more:
-                last = segment.sealed
+        for held in walk_held(ground.sealer(session_id), log.read, end=size):
+            if not vouched.takes(held):
+                break
+            segments.append(held.segment)
     except Broken:
-        raise damaged(session_id, last) from None
+        raise damaged(session_id, vouched.last) from None
+    last = vouched.last
+    if last is None and vouched.held:
+        refuse_given_up(ground, vouched.held, session_id)
     if last is None or not 0 < last.seal.rev <= _MAX_REV:
         raise damaged(session_id, None)
     content = Content()
@@ -201,9 +208,46 @@ def _read(edits: StoreEdits, session_id: str, log: Log) -> _Whole:
             content.add(segment)
     if content.opened is None or content.opened.id != session_id:
         raise WrongSessionError(session_id=session_id)
-    # A key that is not primary any more may be in other hands: what it signed is as good as unsigned.
-    checked = not sealer.unchecked and last.key_id == ground.keyring.primary.id
-    return _Whole(content.opened, content, last, checked)
+    return _Whole(content.opened, content, last, vouched.checked)
+
+
+class _Vouched:
+    """Which seals of a file a person may vouch for, as they come.
+
+    Attributes:
+        last: The last one that ends a save and is committed by a seal that counts.
+        checked: Whether everything up to `last` is committed by the primary key. A key that is not primary any more
+            may be in other hands: what only it signed is as good as unsigned.
+        held: Id of a key that was given up here, whose seals nothing commits so far; "" for none.
+    """
+
+    def __init__(self, ground: Ground) -> None:
+        self._keyring = ground.keyring
+        self._whole: Sealed | None = None
+        self._primary_came = self._strange = False
+        self.last: Sealed | None = None
+        self.checked = False
+        self.held = ""
+
+    def takes(self, held: Held) -> bool:
+        """Whether this seal may follow those before."""
+        sealed = held.segment.sealed
+        key = self._keyring.find(sealed.key_id)
+        primary = key is self._keyring.primary
+        if self._primary_came and key is not None and not primary:
+            return False
+        self._primary_came |= primary
+        self._strange |= key is None
+        if not sealed.seal.more:
+            self._whole = sealed
+        if held.checked:
+            self.held = ""
+        elif key is not None:
+            self.held = sealed.key_id
+        if not self.held and self._whole is not None:
+            self.last = self._whole
+            self.checked = primary and not self._strange
+        return True
 
 
 def _refuse_taken(edits: StoreEdits, opened: Open) -> None:

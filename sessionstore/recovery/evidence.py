@@ -1,7 +1,9 @@
 """What a session file proves by itself, and what ledger and audit log know of the same session.
 
 A file proves only what seals prove that the primary key made, or the one seal that the ledger names: a key that is not
-primary any more may be in other hands, and could have sealed anything. Nothing is decoded here but seals.
+primary any more may be in other hands, and could have sealed anything. What such a seal commits is proven with it,
+older keys' seals too, whether those keys can still be used or not. What stands before damage in a part that an older
+key sealed is not proven: neither ledger nor audit log recorded its seals. Nothing is decoded here but seals.
 
 The highest known revision is that of the ledger's row or of an event in the audit log, whichever is higher: after a
 backup was put back, each of them may be older than the other.
@@ -17,7 +19,7 @@ from typing import Literal, NamedTuple
 from sessionstore.errors import (
     ForkError,
     InvalidValueError,
-    KeyringError,
+    KeyDisabledError,
     MissingError,
     ResurrectedError,
     RollbackError,
@@ -26,14 +28,16 @@ from sessionstore.errors import (
     UnanchoredError,
     UnknownKeyError,
 )
-from sessionstore.format.log import walk
-from sessionstore.format.seal import Broken, Sealed
+from sessionstore.format.cut import cut
+from sessionstore.format.held import Held, good_part
+from sessionstore.format.seal import Broken, Sealed, key_id_in
 from sessionstore.ledger import Head
 from sessionstore.model import Standing, check_name, parse_time
 from sessionstore.model.ids import is_id
 from sessionstore.model.recovery import Direction
 from sessionstore.sessions import Ground, Reader
 from sessionstore.sessions.ground import file_name
+from sessionstore.sessions.judge import given_up
 from sessionstore.storage import Log
 
 _STEP_BYTES = 1024 * 1024
@@ -45,16 +49,16 @@ class Evidence(NamedTuple):
     """What a file proves.
 
     Attributes:
-        first_rev: Revision of its first seal, 0 if that is not good.
-        last: The last seal that ends a save and proves what is before it; None if there is none.
-        complete: Whether the file ends with it.
+        first_rev: Revision of its first seal, 0 if that is not proven.
+        last: The last proven seal that ends a save; None if there is none.
+        holds_head: Whether the seal that the ledger names is among the proven ones.
         broken: Whether what comes behind it is not what was sealed.
-        old_key: Id of a key that is not the primary one and made seals of it, "" if there is none.
+        old_key: Id of the older key that made its first seals, as they say; "" if that is the primary one, or none.
     """
 
     first_rev: int
     last: Sealed | None
-    complete: bool
+    holds_head: bool
     broken: bool
     old_key: str
 
@@ -75,20 +79,22 @@ class Known(NamedTuple):
 
 def examine(ground: Ground, session_id: str, log: Log, head: Head | None) -> Evidence:
     """Walk through the whole file of a session, whatever its head says."""
-    first_rev, last, broken, old_key, size = 0, None, False, "", log.stamp().size
-    try:
-        for segment in walk(ground.sealer(session_id), log.read, end=size):
-            sealed = segment.sealed
-            if segment.is_first:
-                first_rev = sealed.seal.rev
-            proves = sealed.key_id == ground.keyring.primary.id or (head is not None and sealed.signature == head.tag)
-            if not proves:
-                old_key = sealed.key_id
-            elif not sealed.seal.more:
-                last = sealed
-    except (Broken, KeyringError):
-        broken = True
-    return Evidence(first_rev, last, last is not None and last.end == size, broken, old_key)
+    primary, size = ground.keyring.primary.id, log.stamp().size
+    named = "" if head is None else head.tag
+
+    def proves(held: Held) -> bool:
+        # That it has the signature which the ledger names says nothing of a seal whose signature cannot be checked.
+        return held.segment.sealed.key_id == primary or (held.checked and held.segment.sealed.signature == named)
+
+    rev = 0 if head is None else head.rev
+    good = good_part(ground.sealer(session_id), log.read, end=size, counts=proves, rev=rev)
+    return Evidence(
+        0 if good.first is None else good.first.seal.rev,
+        good.whole,
+        good.at is not None and good.at.signature == named,
+        good.broken,
+        _older_key(ground, log, size),
+    )
 
 
 def heard(ground: Ground, session_id: str | None = None) -> dict[str, Known]:
@@ -128,6 +134,14 @@ def standing(ground: Ground, reader: Reader, session_id: str, audited: Known | N
         direction = "file_older"
     except ForkError:
         direction = "two_histories"
+    except KeyDisabledError:
+        # The key of the seal that the ledger names was given up. A later seal may commit it all the same.
+        evidence = evidence_of(ground, session_id, head)
+        if evidence.last is None:
+            raise
+        rev = evidence.last.seal.rev
+        direction = "file_older" if rev < known.rev else "ledger_older" if evidence.holds_head else "two_histories"
+        return _standing(session_id, direction, evidence.last, known)
     except MissingError:
         return _standing(session_id, "file_gone", None, known)
     except (ResurrectedError, UnanchoredError, UnknownKeyError) as error:
@@ -151,6 +165,14 @@ def evidence_of(ground: Ground, session_id: str, head: Head | None) -> Evidence:
         raise SessionNotFoundError
     with closing(log):
         return examine(ground, session_id, log, head)
+
+
+def no_evidence(ground: Ground, session_id: str, old_key: str) -> KeyDisabledError:
+    """The error for a file of which nothing is proven, because an older key sealed it."""
+    key = ground.keyring.find(old_key)
+    given = key is not None and key.status != "verify_only"
+    status = key.status if key is not None and given else "no longer the primary key"
+    return given_up(old_key, status, session_id)
 
 
 def check_consent(consent: str) -> None:
@@ -193,7 +215,7 @@ def _follows(evidence: Evidence, head: Head, known: Known) -> bool:
     no such file: its first seal has the revision after a state that was acknowledged, and a later head has that one or
     a higher one.
     """
-    if not evidence.complete or evidence.last is None:
+    if evidence.broken or evidence.last is None:
         return False
     return evidence.first_rev > head.rev and evidence.last.seal.rev >= known.rev
 
@@ -219,7 +241,20 @@ def _command(session_id: str, direction: Direction, rev: int) -> str:
         return f"sessionstore delete {session_id}"
     if direction == "deleted_here":
         return f"sessionstore repair {session_id}"
+    if not rev:
+        return f"sessionstore inspect {session_id} --unverified"  # nothing of it can be taken
     return f"sessionstore restore {session_id} --accept-rev {rev}"
+
+
+def _older_key(ground: Ground, log: Log, size: int) -> str:
+    try:
+        for _, line in cut(log.read, start=0, end=size):
+            key = ground.keyring.find(key_id_in(line))
+            if key is not None:  # one that is not ours is damage here
+                return "" if key is ground.keyring.primary else key.id
+    except Broken:
+        pass  # no seal that names a key
+    return ""
 
 
 _NOTHING = Known(0, None, "audit log")

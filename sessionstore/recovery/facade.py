@@ -26,6 +26,8 @@ class StoreRecovery(StoreEdits):
         Raises:
             AlreadyRunningError: The session is running.
             InvalidSignatureError: `keep_verified`, and nothing of the file is good.
+            KeyDisabledError: `keep_verified`, and only a key that is not primary any more vouches for what is before
+                the damage.
         """
         if keep_verified:
             return repairing.keep_verified(self, id, dry_run=dry_run)
@@ -45,7 +47,7 @@ class StoreRecovery(StoreEdits):
             ConflictError: The file is at another revision.
             InvalidValueError: There is nothing to restore, or no consent is given.
             AlreadyRunningError: The session is running.
-            KeyDisabledError: The file was sealed with a key that is not the primary one any more.
+            KeyDisabledError: Only a key that is not primary any more sealed the file.
         """
         return restoring.restore(self, id, accept_rev, consent=consent, dry_run=dry_run)
 
@@ -72,7 +74,7 @@ class StoreRecovery(StoreEdits):
 
         Raises:
             InvalidSignatureError: The file is damaged, or a key that is here did not sign it.
-            KeyDisabledError: A key sealed it that was given up here.
+            KeyDisabledError: Only a key sealed it that was given up here.
             WrongSessionError: It is the file of another session.
             InvalidValueError: The session is known here, or no consent is given.
             AlreadyExistsError: Its external key is taken.

@@ -8,7 +8,8 @@ Rules:
 * What is a matter of decision and not of damage is left alone, and the command for it is named: an older file, two
   histories, a file without a record.
 * `keep_verified` takes what the last good seal commits into a new session. The damaged one stays as it is. A second
-  call finds the first one's session.
+  call finds the first one's session. If only an older key vouches for what is before the damage, nothing is taken, and
+  the file stays where it is: whoever has that key could have made it.
 
 Killed at any moment, a repair can be repeated: what was set aside may then lie in quarantine twice.
 """
@@ -31,8 +32,17 @@ from sessionstore.errors import (
 )
 from sessionstore.ledger import Head
 from sessionstore.model import Repair, check_id, new_id
-from sessionstore.recovery.evidence import Evidence, evidence_of, pieces, refuse_read_only, standing
+from sessionstore.recovery.evidence import (
+    Evidence,
+    evidence_of,
+    examine,
+    no_evidence,
+    pieces,
+    refuse_read_only,
+    standing,
+)
 from sessionstore.sessions.ground import file_name
+from sessionstore.sessions.judge import damaged
 from sessionstore.sessions.look import Found
 
 _BROKEN = (InvalidSignatureError, ResurrectedError)
@@ -69,9 +79,11 @@ def keep_verified(edits: StoreEdits, session_id: str, *, dry_run: bool) -> Repai
         if plan.code != InvalidSignatureError.code or head is None:
             return _without_keeping(plan)
         evidence = evidence_of(ground, session_id, head)
+        if evidence.last is None and evidence.old_key:
+            raise no_evidence(ground, session_id, evidence.old_key)
         if evidence.last is None:
             edits._reader.find(session_id).log.close()
-            raise InvalidSignatureError(session_id=session_id, line=1, last_good_rev=0)
+            raise damaged(session_id, None)
         origin = f"{session_id} revision {evidence.last.seal.rev} {evidence.last.signature}"
         made = _made_before(edits, session_id, origin)
         text = f"revision {evidence.last.seal.rev} of {head.rev} is the last that verifies"
@@ -105,6 +117,10 @@ def _plan(edits: StoreEdits, session_id: str) -> Repair:
         if not isinstance(error, _BROKEN):
             return msgspec.structs.replace(plan, **_left(edits, session_id, error))
         evidence = evidence_of(edits._ground, session_id, head)
+        if isinstance(error, InvalidSignatureError) and evidence.last is None and evidence.old_key:
+            text = f"nothing of it can be vouched for: it was sealed with key {evidence.old_key}, which is not primary"
+            command = f"sessionstore inspect {session_id} --unverified"
+            return msgspec.structs.replace(plan, text=f"{text} any more; it stays as it is", command=command)
         good = evidence.last.seal.rev if evidence.last is not None and head is not None else 0
         stamp = edits._ground.backend.stamp(file_name(session_id))
         text, command = "its file goes into quarantine; the deletion stands", ""
@@ -175,10 +191,12 @@ def _quarantine(edits: StoreEdits, plan: Repair) -> Repair:
         return plan
     edits._writer.logs.forget(plan.session_id)
     with closing(log):
+        old_key = examine(edits._ground, plan.session_id, log, None).old_key
         kept_as = backend.keep(f"{plan.session_id}.broken", pieces(log, 0, log.stamp().size))
     backend.delete(name)
-    # What is good of it cannot be taken out any more, unless the file is put back.
-    command = f"sessionstore delete {plan.session_id}" if plan.command else ""
+    # What is good of it cannot be taken out any more, unless the file is put back. Nobody is sent to give up a session
+    # whose older part may yet be needed to find out what happened.
+    command = f"sessionstore delete {plan.session_id}" if plan.command and not old_key else ""
     return msgspec.structs.replace(plan, kept_as=kept_as, command=command)
 
 

@@ -3,6 +3,9 @@
 The new file's first seal names the seal that the ledger knows, and its revision is above every revision that was ever
 known. So it is accepted after a kill between file and head, it can be taken for no earlier state, and every other copy
 of the session is a rollback or a fork from then on.
+
+Nothing is saved by this, so the session keeps the time of its last save, and with it its place in lists and its age for
+`cleanup`. Only if the ledger knows a later time, the new one is later still: `updated_at` never goes back.
 """
 
 from __future__ import annotations
@@ -30,11 +33,13 @@ def reseal(edits: StoreEdits, found: Found, rev: int) -> int:
     """
     ground, head, seal = edits._ground, found.head, found.sealed.seal
     state = edits._reader.state(found)
-    newest = max(parse_time(head.updated_at), parse_time(seal.updated_at))
+    updated_at, known_at = seal.updated_at, parse_time(head.updated_at)
+    if parse_time(updated_at) < known_at:
+        updated_at = format_time(next_time(ground.now(), known_at))
     batch = Batch(
         ground.sealer(head.session_id),
         None,
-        summarised(seal, None, format_time(next_time(ground.now(), newest))),
+        summarised(seal, None, updated_at),
         max_session_bytes=ground.config.max_session_bytes,
         idempotency_key=seal.idempotency_key,
         first_rev=rev,

@@ -35,6 +35,7 @@ from sessionstore.recovery.evidence import (
     examine,
     heard,
     ids_of,
+    no_evidence,
     pieces,
     refuse_read_only,
     standing,
@@ -143,26 +144,22 @@ def _opened(edits: StoreEdits, session_id: str) -> Found:
 
     Raises:
         InvalidSignatureError: It is damaged.
-        KeyDisabledError: It proves nothing any more.
+        KeyDisabledError: Only an older key vouches for what is left of it.
     """
     ground = edits._ground
     try:
         return edits._reader.find(session_id)
-    except (RollbackError, ForkError):
+    except (RollbackError, ForkError, KeyDisabledError):
         pass  # that is what the caller wants to get past
     head, log = ground.ledger.head(session_id), ground.backend.open(file_name(session_id))
     if head is None or log is None:
         raise SessionNotFoundError
     try:
         evidence = examine(ground, session_id, log, head)
-        if evidence.broken:
+        if evidence.last is None and evidence.old_key:
+            raise no_evidence(ground, session_id, evidence.old_key)
+        if evidence.broken or evidence.last is None:
             raise damaged(session_id, evidence.last)
-        if evidence.last is None:
-            raise KeyDisabledError(
-                key_id=evidence.old_key,
-                status="no longer the primary key",
-                hint="such a file cannot be told from a forged one; restore key, ledger and files of the same moment",
-            )
         stamp = log.stamp()
         return Found(head, log, stamp, evidence.last, stamp.size - evidence.last.end)
     except BaseException:

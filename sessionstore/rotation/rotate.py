@@ -116,7 +116,7 @@ def _resealed(writer: Writer, rewriter: Rewriter, session_id: str) -> bool:
         return writer.reseal(session_id)
     except TooLargeError:
         # At its cap to the byte. Written anew it has fewer seals, and all of them are the new key's.
-        rewriter.rewrite(session_id)
+        rewriter.reseal(session_id)
         return True
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Literal
 
-from sessionstore.errors import KeyringError, SessionNotFoundError, SessionStoreError
+from sessionstore.errors import SessionNotFoundError, SessionStoreError
 from sessionstore.format.lines import ENTRY, OPEN, STATE
-from sessionstore.format.log import walk
-from sessionstore.format.seal import SEAL, Broken
+from sessionstore.format.seal import SEAL
 from sessionstore.model import InspectedLine, Inspection, check_id
 from sessionstore.sessions.ground import Ground, file_name
+from sessionstore.sessions.judge import last_good
 from sessionstore.sessions.read import Reader
 from sessionstore.sessions.unsigned import SUFFIX
 from sessionstore.storage import Log
@@ -57,13 +57,8 @@ def inspect(ground: Ground, reader: Reader, session_id: str) -> Inspection:
 
 
 def _good_end(ground: Ground, session_id: str, log: Log, size: int) -> int:
-    end = 0
-    try:
-        for segment in walk(ground.sealer(session_id), log.read, end=size):
-            end = segment.sealed.end
-    except (Broken, KeyringError):
-        pass  # the end of what is good is the answer
-    return end
+    last = last_good(ground, session_id, log, size)
+    return 0 if last is None else last.end
 
 
 def _lines(data: bytes, good_end: int) -> tuple[InspectedLine, ...]:

@@ -23,7 +23,7 @@ from sessionstore.format.seal import Broken, Sealed
 from sessionstore.ledger import Head
 from sessionstore.model import LoadWarning
 from sessionstore.sessions.ground import Ground, file_name, refuse_lost
-from sessionstore.sessions.judge import accept_rewritten, unknown_here
+from sessionstore.sessions.judge import accept_rewritten, given_up, unknown_here
 from sessionstore.sessions.unsigned import Unsigned, UnsignedFiles
 from sessionstore.storage import Log, Stamp
 
@@ -134,7 +134,8 @@ class Look:
             sealed = sealer.verify_line(log.read(head.seal_at, head.end - head.seal_at))
         except KeyDisabledError as error:
             if error.key_id == head.tag[4:20]:
-                raise  # not a sign of tampering: its key was retired before the session was sealed anew
+                # Not a sign of tampering: its key was retired before the session was sealed anew.
+                raise given_up(error.key_id, error.status, self._session_id) from None
             sealed = None
         except (Broken, KeyringError):
             sealed = None

@@ -14,6 +14,7 @@ from contextlib import closing
 from typing import Any, NamedTuple, TypeVar
 
 from sessionstore.errors import (
+    KeyDisabledError,
     KeyringError,
     MalformedError,
     SessionNotFoundError,
@@ -25,15 +26,18 @@ from sessionstore.errors import (
 from sessionstore.format.anchored import walk_anchored
 from sessionstore.format.chain import Unchained, chained_bodies
 from sessionstore.format.lines import STATE, Open, State, decode_state, read_lines
-from sessionstore.format.log import Content, Segment, walk
-from sessionstore.format.seal import Broken, Sealed
+from sessionstore.format.log import Content, Segment
+from sessionstore.format.seal import Broken, Sealed, key_id_in
 from sessionstore.model import LoadWarning, ProjectRecord, Session, check_id, parse_time
 from sessionstore.sessions.ground import Ground
-from sessionstore.sessions.judge import damaged
+from sessionstore.sessions.judge import damaged, last_good
 from sessionstore.sessions.look import Found, Look
 from sessionstore.sessions.unsigned import Unsigned, UnsignedFiles
 
 T = TypeVar("T")
+
+# What is confirmed once, and told: an older key's seals in place of newer ones are no less a refusal than damage.
+_REFUSALS = (VerificationError, KeyDisabledError)
 
 
 class Checked(NamedTuple):
@@ -112,7 +116,7 @@ class Reader:
         """The open log with its last good seal, as it is at this moment; for writers, who hold the lock."""
         try:
             return self._look(session_id).found()
-        except VerificationError as error:
+        except _REFUSALS as error:
             self._tell(session_id, error)
             raise
 
@@ -177,19 +181,11 @@ class Reader:
                 last = segment.sealed
                 yield segment
         except (Broken, KeyringError):
-            raise damaged(found.head.session_id, self._last_good(found) or last) from None
+            # For people, who want to know where the damage begins.
+            good = last_good(self._ground, found.head.session_id, found.log, found.sealed.end)
+            raise damaged(found.head.session_id, good or last) from None
         if last is None or last.signature != found.sealed.signature:
             raise damaged(found.head.session_id, last)
-
-    def _last_good(self, found: Found) -> Sealed | None:
-        """The last seal that verifies by its own signature: for people, who want to know where the damage begins."""
-        last: Sealed | None = None
-        try:
-            for segment in walk(self._ground.sealer(found.head.session_id), found.log.read, end=found.sealed.end):
-                last = segment.sealed
-        except (Broken, KeyringError):
-            pass  # that is where
-        return last
 
     def _load(self, look: Look) -> Session:
         found = look.seen()
@@ -211,9 +207,11 @@ class Reader:
             good = unchained.good
         sealer = self._ground.sealer(found.head.session_id)
         try:
+            if good and key_id_in(good) != sealer.primary_id:
+                raise Broken
             raise damaged(found.head.session_id, sealer.verify_line(good) if good else None)
         except (Broken, KeyringError):
-            # The seal before was forged to fit: only its signature tells, so the first bad one is looked for.
+            # Forged to fit, or of a key that vouches for nothing any more: what is good by itself is looked for.
             for _ in self._segments(found):
                 pass
             raise damaged(found.head.session_id, None) from None
@@ -230,11 +228,15 @@ class Reader:
     def _confirmed(self, session_id: str, attempt: Callable[[Look], T]) -> T:
         try:
             return self._tried(session_id, attempt)
-        except VerificationError as error:
+        except _REFUSALS as error:
             self._tell(session_id, error)
             raise
 
-    def _tell(self, session_id: str, error: VerificationError) -> None:
+    def _tell(self, session_id: str, error: VerificationError | KeyDisabledError) -> None:
+        if isinstance(error, KeyDisabledError):
+            head = self._ground.ledger.head(session_id)
+            if head is None or head.tag[4:20] == error.key_id:
+                return  # the session is what was saved; its key was retired before it was sealed anew
         # A listed file of format version 1 that cannot be read is what it was from the start.
         if not isinstance(error, MalformedError | TooDeepError | UnsignedRefusedError | UnsupportedVersionError):
             line = getattr(error, "line", None)
@@ -251,7 +253,7 @@ class Reader:
             if look.is_unchanged():
                 raise
             return attempt(self._look(session_id))
-        except VerificationError:
+        except _REFUSALS:
             with self._ground.locked(session_id, shared=True):
                 if look.is_unchanged():
                     raise

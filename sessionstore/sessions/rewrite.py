@@ -127,6 +127,11 @@ class Rewriter:
                 raise InvalidValueError(what=what, reason=f"0 to {ready.head.entries} are possible")
             return self._write(ready, _Edit(first))
 
+    def reseal(self, session_id: str) -> None:
+        """Write the session anew as it is, under the primary key. Its time stays what it was: nothing was saved."""
+        with self._ground.locked(session_id), closing(self._writer.logs.ready(session_id)) as ready:
+            self._write(ready, _Edit(ready.head.entries), saves=False)
+
     def compact(self, session_id: str) -> bool:
         """Rewrite the session if its seals are over a third of it and over 1 MiB; whether that was done.
 
@@ -237,7 +242,7 @@ class Rewriter:
             unreached=(*unreached, *UNREACHED),
         )
 
-    def _write(self, ready: Ready, edit: _Edit) -> int:
+    def _write(self, ready: Ready, edit: _Edit, *, saves: bool = True) -> int:
         """Put the edited session in the place of the old one. The caller holds the write lock."""
         ground, session_id = self._ground, ready.head.session_id
         found = self._reader.find(session_id)
@@ -251,7 +256,7 @@ class Rewriter:
             batch = Batch(
                 ground.sealer(session_id),
                 None,
-                self._writer.summary(ready, change),
+                self._writer.summary(ready, change) if saves else ready.sealed.seal,
                 max_session_bytes=ground.config.max_session_bytes,
                 idempotency_key=edit.clean(ready.head.last_key),
                 first_rev=ready.head.rev + 1,

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sessionstore import errors, open_store
+from sessionstore.config import load_config
 from sessionstore.format.anchored import walk_anchored
 from sessionstore.format.cut import cut
 from sessionstore.format.log import Batch
 from sessionstore.format.seal import Sealed, Sealer, bound_seal, key_id_in
 from sessionstore.signing import Key, Keyring
+from sessionstore.wiring import recover_ledger
 
 MADE_AT = "2026-01-31T12:00:00.000000Z"
 
@@ -144,6 +147,89 @@ class TestSeals:
         shutil.copy(leaked.before / "data" / "sessions" / leaked.file.name, other)
         with pytest.raises(errors.UnanchoredError):
             leaked.store.load(other.stem)
+
+
+class TestWaysBack:
+    """They want whoever repairs to give back what the old key made, whether it still verifies here or was retired."""
+
+    @pytest.fixture(params=["verify_only", "disabled", "destroyed"])
+    def retired(self, request: pytest.FixtureRequest, leaked: Leaked) -> Leaked:
+        if request.param != "verify_only":
+            leaked.store.retire_key(leaked.old.primary.id, destroy=request.param == "destroyed", give_up=True)
+        return leaked
+
+    def saved_by_them(self, leaked: Leaked, data: bytes, times: int = 1) -> bytes:
+        """The file with saves of theirs behind it."""
+        *_, (_, line) = cut(lambda start, size: data[start : start + size], start=0, end=len(data))
+        last = bound_seal(line)
+        for _ in range(times):
+            batch = Batch(leaked.sealer(), last, last.seal, max_session_bytes=1 << 20)
+            data += b"".join(batch.chunks([b'{"entry":{"n":9}}\n']))
+            last = batch.sealed
+        return data
+
+    def ways(self, leaked: Leaked) -> None:
+        """Everything that gives a session back; nothing of theirs may be in any."""
+        store, id = leaked.store, leaked.id
+        revs = range(1, 12)
+        calls: list[Callable[[], object]] = [
+            lambda: store.repair(id, keep_verified=True),
+            lambda: store.rebase_heads(consent="deceived"),
+            lambda: store.adopt_sealed(id, consent="deceived"),
+            *(lambda rev=rev: store.restore(id, rev, consent="deceived") for rev in revs),  # type: ignore[misc]
+            lambda: store.repair(id),
+        ]
+        for call in calls:
+            with suppress(errors.SessionStoreError):
+                call()
+            for line in store.list().sessions:
+                with suppress(errors.SessionStoreError):
+                    assert {"n": 9} not in store.load(line.id).entries
+
+    def test_none_takes_another_beginning(self, retired: Leaked) -> None:
+        retired.file.write_bytes(retired.forged_beginning())
+        self.ways(retired)
+
+    def test_none_takes_another_beginning_before_damage_that_they_made(self, retired: Leaked) -> None:
+        forged = retired.forged_beginning()
+        for entry in (b'{"n":3}', b'{"n":2}'):
+            retired.file.write_bytes(forged.replace(entry, b'{"n":5}'))
+            self.ways(retired)
+
+    @pytest.mark.parametrize("times", [1, 2, 5])
+    def test_none_takes_saves_behind_what_was_saved(self, retired: Leaked, times: int) -> None:
+        good = retired.file.read_bytes()
+        before = (retired.before / "data" / "sessions" / retired.file.name).read_bytes()
+        for data in (good, good[: good.rindex(b'{"entry"')], before):
+            retired.file.write_bytes(self.saved_by_them(retired, data, times))
+            self.ways(retired)
+
+    def test_none_takes_them_without_a_ledger(self, retired: Leaked) -> None:
+        good, before = (
+            retired.file.read_bytes(),
+            (retired.before / "data" / "sessions" / retired.file.name).read_bytes(),
+        )
+        retired.store.close()
+        for found in (retired.root / "state").glob("ledger.db*"):
+            found.unlink()
+        config = load_config(root=retired.root, environ={}).config
+        for data in (retired.forged_beginning(), self.saved_by_them(retired, before)):
+            retired.file.write_bytes(data)
+            assert recover_ledger(config, consent="deceived", dry_run=True).taken == ()
+        retired.file.write_bytes(self.saved_by_them(retired, good))
+        (taken,) = recover_ledger(config, consent="deceived").taken
+        assert taken.entries == 4
+        retired.store = open_store(retired.root, environ={})
+        assert [entry["n"] for entry in retired.store.load(retired.id).entries] == [0, 1, 2, 3]
+
+    def test_nor_is_anybody_told_to_delete_what_an_older_key_sealed(self, retired: Leaked) -> None:
+        retired.file.write_bytes(retired.file.read_bytes().replace(b'{"n":1}', b'{"n":5}'))
+        hints = [retired.store.repair(retired.id).command]
+        for call in (retired.store.load, lambda id: retired.store.repair(id, keep_verified=True)):
+            with pytest.raises((errors.InvalidSignatureError, errors.KeyDisabledError)) as caught:
+                call(retired.id)
+            hints.append(caught.value.hint)
+        assert not any("delete" in hint or "keep-verified" in hint for hint in hints)
 
 
 class TestRows:
