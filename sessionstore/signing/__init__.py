@@ -13,7 +13,7 @@ from sessionstore.signing.keyring import (
     salt_check,
     waiting_key,
 )
-from sessionstore.signing.lifecycle import added, closed, promoted, retired, unfinished, waiting
+from sessionstore.signing.lifecycle import added, closed, promoted, replaced, retired, unfinished, waiting
 from sessionstore.signing.mac import MAC_BYTES, MacKey, TagMismatch, pae
 from sessionstore.signing.passphrase import (
     NONCE_BYTES,
@@ -47,6 +47,7 @@ __all__ = [
     "pae",
     "passphrase_key",
     "promoted",
+    "replaced",
     "retired",
     "salt_check",
     "unfinished",

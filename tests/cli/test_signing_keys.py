@@ -47,6 +47,79 @@ class TestRotate:
         assert "3 sessions sealed anew" in screen.text
 
 
+class TestLeaked:
+    def test_it_is_said_which_key_is_primary_and_what_became_of_the_leaked_one(self, call, session_id: str) -> None:
+        ran = call("keys", "rotate", "--leaked")
+        old, new = (key["id"] for key in keys(call))
+        assert (ran.code, ran.err) == (0, "")
+        first, *told = ran.out.splitlines()
+        assert first.startswith(f"key {new}  1 session sealed anew, ")
+        assert told == [
+            f"key {new} is primary now: everything new is signed with it",
+            f"key {old}, which leaked, signs and extends nothing any more and still verifies what is recorded under it: "
+            f"`sessionstore keys retire {old} --leaked --destroy`",
+        ]
+
+    def test_a_key_that_waited_is_named_too(
+        self, call, session_id: str, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def stop(*args: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr("sessionstore.rotation.rotate._settle", stop)
+            assert call("keys", "rotate").code == 130
+        leaked, waited = (key["id"] for key in keys(call))
+        ran = call("keys", "rotate", "--leaked", "--json")
+        assert ran.code == 0
+        assert (ran.value["replaced"], ran.value["destroyed"], ran.value["reason"]) == (leaked, [waited], "")
+        assert [key["status"] for key in keys(call)] == ["verify_only", "destroyed", "primary"]
+        with monkeypatch.context() as patched:
+            patched.setattr("sessionstore.rotation.rotate._settle", stop)
+            assert call("keys", "rotate").code == 130
+        waited = keys(call)[-1]["id"]
+        ran = call("keys", "rotate", "--leaked")
+        assert f"\nkey {waited}, which waited to become primary, never signed anything and is destroyed\n" in ran.out
+
+    def test_with_finish_it_is_refused(self, call, session_id: str) -> None:
+        ran = call("keys", "rotate", "--leaked", "--finish")
+        assert (ran.code, len(keys(call))) == (2, 1)
+        assert "a leaked key needs a new one, and finishing makes none" in ran.err
+
+    @pytest.mark.parametrize("promoted", [False, True])
+    def test_after_a_failure_it_is_said_which_key_is_primary(
+        self, call, session_id: str, monkeypatch: pytest.MonkeyPatch, promoted: bool
+    ) -> None:
+        from sessionstore.errors import StoreUnavailableError
+
+        def refuse(*args: object, **named: object) -> None:
+            raise StoreUnavailableError(reason="no room", outcome="not_written")
+
+        where = "sessionstore.rotation.rotate._renew" if promoted else "sessionstore.rotation.rotate._replaced"
+        with monkeypatch.context() as patched:
+            patched.setattr(where, refuse)
+            ran = call("keys", "rotate", "--leaked")
+        (primary,) = (key["id"] for key in keys(call) if key["status"] == "primary")
+        assert (ran.code, ran.out, len(keys(call))) == (8, "", 1 + promoted)
+        note, error = ran.err.splitlines()[:2]
+        assert note.startswith(f"note: key {primary}, made 20")
+        assert note.endswith(", is primary now; run the command again until it ends well")
+        assert error.startswith("sessionstore: error[store_unavailable]: ")
+
+    def test_who_was_overtaken_is_told_how_to_go_on(
+        self, call, session_id: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr("sessionstore.rotation.rotate._closed", lambda ground, keyring: None)
+            ran = call("keys", "rotate")
+        assert ran.code == 1
+        assert ran.err == (
+            "not finished: another process began to change the key meanwhile: "
+            "`sessionstore keys rotate --finish` goes on\n"
+        )
+        assert call("keys", "rotate", "--finish").code == 0
+
+
 class TestRetire:
     def test_it_is_refused_while_something_needs_the_key(self, call, session_id: str, home: Path) -> None:
         file = home / "data/sessions" / f"{session_id}.jsonl"
