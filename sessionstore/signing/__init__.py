@@ -16,7 +16,11 @@ from sessionstore.signing.keyring import (
 from sessionstore.signing.lifecycle import added, closed, promoted, replaced, retired, unfinished, waiting
 from sessionstore.signing.mac import MAC_BYTES, MacKey, TagMismatch, pae
 from sessionstore.signing.passphrase import (
+    BLOCK_SIZE,
+    KEY_COST,
+    KEY_COSTS,
     NONCE_BYTES,
+    PARALLEL,
     PASSPHRASE_KEY_ID,
     SALT_BYTES,
     check_passphrase,
@@ -26,8 +30,12 @@ from sessionstore.signing.passphrase import (
 )
 
 __all__ = [
+    "BLOCK_SIZE",
+    "KEY_COST",
+    "KEY_COSTS",
     "MAC_BYTES",
     "NONCE_BYTES",
+    "PARALLEL",
     "PASSPHRASE_KEY_ID",
     "SALT_BYTES",
     "Key",

@@ -56,8 +56,8 @@ class TestLeaked:
         assert first.startswith(f"key {new}  1 session sealed anew, ")
         assert told == [
             f"key {new} is primary now: everything new is signed with it",
-            f"key {old}, which leaked, signs and extends nothing any more and still verifies what is recorded under it: "
-            f"`sessionstore keys retire {old} --leaked --destroy`",
+            f"key {old}, which leaked, signs and extends nothing any more and still verifies what is recorded under "
+            f"it: `sessionstore keys retire {old} --leaked --destroy`",
         ]
 
     def test_a_key_that_waited_is_named_too(
