@@ -6,7 +6,8 @@
 Rules:
 
 * What leaves is the primary install key alone, encrypted with a key from a passphrase (scrypt, AES-256-GCM). What
-  stands beside it readably is under the same tag. The cost of a guess is judged before anything is computed. Its bytes are in no variable of a frame that an error leaves through.
+  stands beside it readably is under the same tag. The cost of a guess is judged before anything is computed.
+* The bytes of the key are in no variable of a frame that an error leaves through.
 * The other machine never puts it into its keyring. It verifies the sessions that are given with it, once, and makes new
   ones of them under its own key: provenance `imported`, the same id if that was never used there.
 * Without the ledger of the old machine there is no telling whether a file is the newest state: the last complete save

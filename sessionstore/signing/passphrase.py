@@ -1,9 +1,9 @@
 """A key from a passphrase, for documents that leave the machine whose key signed them, and for keys that do.
 
 Sources: AES-256-GCM, NIST SP 800-38D.
-scrypt, RFC 7914, with r = 8, p = 1. For a document N = 2^15: 32 MiB of memory and a tenth of a second a guess. For a key,
-which is worth more, N = 2^17: 128 MiB and half a second. It stands beside what is encrypted, and may be 2^15 to 2^18:
-less would be a key for the taking, and more takes the memory of whoever tries to read it.
+scrypt, RFC 7914, with r = 8, p = 1. For a document N = 2^15: 32 MiB of memory and a tenth of a second a guess.
+For a key, which is worth more, N = 2^17: 128 MiB and half a second. It stands beside what is encrypted, and may be 2^15
+to 2^18: less would be a key for the taking, and more takes the memory of whoever tries to read it.
 """
 
 from __future__ import annotations

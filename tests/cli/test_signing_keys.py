@@ -177,6 +177,61 @@ class TestTravel:
         assert f"{file.name}  invalid_signature" in ran.out
         assert ran.out.endswith("0 sessions taken over, 1 refused\n")
 
+    def test_a_place_without_session_files_is_an_error(
+        self, call, session_id: str, home: Path, phrase_file: str
+    ) -> None:
+        target = home.parent / "key.json"
+        call("keys", "export", str(target), "--passphrase-file", phrase_file)
+        empty = home.parent / "empty"
+        empty.mkdir()
+        (empty / "notes.txt").write_text("no session")
+        there = ["--root", str(home.parent / "elsewhere"), "keys", "import", str(target)]
+        for paths, where in [
+            ([empty], f"in {empty}\n"),
+            ([home / "data/sessions", empty], f"in {empty}\n"),
+            ([home], f"in {home}; did you mean {home}/data/sessions?\n"),
+            ([home / "data"], f"in {home}/data; did you mean {home}/data/sessions?\n"),
+        ]:
+            ran = call(*there, *map(str, paths), "--passphrase-file", phrase_file)
+            assert (ran.code, ran.out) == (2, "")
+            assert f"there is no session file (*.jsonl) {where}" in ran.err
+        assert not (home.parent / "elsewhere").exists()
+
+    def test_what_cannot_be_read_is_named_and_the_others_are_taken(
+        self, call, session_id: str, home: Path, phrase_file: str
+    ) -> None:
+        target = home.parent / "key.json"
+        call("keys", "export", str(target), "--passphrase-file", phrase_file)
+        place = home / "data/sessions"
+        large = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d.jsonl"
+        with (place / large).open("wb") as file:
+            file.truncate(10 * 1024 * 1024 + 1)
+        pipe = "1f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d.jsonl"
+        os.mkfifo(place / pipe)
+        (place / "gone.jsonl").symlink_to("nowhere")
+        there = ["--root", str(home.parent / "elsewhere")]
+        take = [*there, "keys", "import", str(target), str(place), "--passphrase-file", phrase_file]
+        ran = call(*take)
+        assert ran.code == 4
+        assert ran.out.endswith("1 session taken over, 3 refused\n")
+        ran = call(*take, "--json")
+        assert ran.code == 4
+        refused = [(one["name"], one["code"]) for one in ran.value["refused"]]
+        assert refused == [(large, "too_large"), (pipe, "unsafe_file"), ("gone.jsonl", "unsafe_file")]
+        assert len(ran.value["taken"]) == 1
+        assert call(*there, "verify", session_id).code == 0
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+    def test_a_file_that_may_not_be_read_is_named(self, call, session_id: str, home: Path, phrase_file: str) -> None:
+        target = home.parent / "key.json"
+        call("keys", "export", str(target), "--passphrase-file", phrase_file)
+        file = home.parent / f"{session_id}.jsonl"
+        file.write_bytes(b"")
+        file.chmod(0)
+        there = ["--root", str(home.parent / "elsewhere")]
+        ran = call(*there, "keys", "import", str(target), str(file), "--passphrase-file", phrase_file, "--json")
+        assert (ran.code, [one["code"] for one in ran.value["refused"]]) == (4, ["unreadable"])
+
     def test_a_descriptor_gives_the_passphrase(self, session_id: str, home: Path, phrase_file: str) -> None:
         fd = os.open(phrase_file, os.O_RDONLY)
         try:
