@@ -32,13 +32,15 @@ def command() -> None:
 
 @command_of("list", examples=["sessionstore keys list"])
 def list_(invocation: Invocation) -> None:
-    """Print every key, oldest first, and what can be verified with it only. Never a key itself."""
+    """Print every key, oldest first, what can be verified with it only, and where they are kept. Never a key itself."""
     with invocation.open_store() as store:
         keys = store.list_keys()
+        provider = store.config.key_provider
     if invocation.json:
-        output.value({"keys": [_object(key) for key in keys]})
+        output.value({"provider": provider, "keys": [_object(key) for key in keys]})
         return
     _keys_table(keys)
+    output.say(f"kept by: {provider}")
 
 
 @command_of("verify", examples=["sessionstore keys verify"], meanings={exits.FAILED: "something has to be done"})

@@ -32,6 +32,11 @@ class KeyChanges:
         self._locks = locks
         self._timeout_s = timeout_s
 
+    @property
+    def takes(self) -> bool:
+        """Whether a new key can be kept where the keys of this store are."""
+        return self._keys.takes
+
     def change(self, step: Step, follow: Callable[[Keyring], None]) -> bool:
         """Take one step from the stored keyring; whether there was anything to do.
 

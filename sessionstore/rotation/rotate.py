@@ -23,6 +23,7 @@ from sessionstore.errors import (
     InvalidValueError,
     SessionNotFoundError,
     SessionStoreError,
+    StoreUnavailableError,
     TooLargeError,
 )
 from sessionstore.model import RotationReport, Unreadable, format_time
@@ -33,6 +34,10 @@ from sessionstore.signing import Keyring, added, closed, promoted, replaced, unf
 
 Progress = Callable[[str, int, int], None]
 
+_GIVEN = "the key is given from outside (key_provider), and no other can be put there from here"
+_GIVEN_HINT = (
+    "give the new key to a new store, and take the sessions over: `sessionstore keys export` here, `keys import` there"
+)
 _OVERTAKEN = "another process began to change the key meanwhile: `sessionstore keys rotate --finish` goes on"
 
 
@@ -57,11 +62,14 @@ def rotate(
 
     Raises:
         InvalidValueError: `finish` and `leaked`: without a new key a leaked one would stay primary.
-        KeyringError, StoreError: Nothing is lost; run it again.
+        KeyringError, StoreError: Nothing is lost; run it again. `not_written` at once: the key is given from outside,
+            and another one cannot be put there.
     """
     if finish and leaked:
         raise InvalidValueError(what="leaked", reason="a leaked key needs a new one, and finishing makes none")
     refuse_read_only(ground)
+    if not finish and not ground.keys.takes:
+        raise StoreUnavailableError(reason=_GIVEN, outcome="not_written", hint=_GIVEN_HINT)
     follow = ground.ledger.generations.follow
     ground.ledger.generations.settle()
     before = ground.keyring.primary.id

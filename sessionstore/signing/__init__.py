@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sessionstore.signing.keyring import (
+    KEY_BYTES,
     Key,
     Keyring,
     KeyRows,
@@ -31,6 +32,7 @@ from sessionstore.signing.passphrase import (
 
 __all__ = [
     "BLOCK_SIZE",
+    "KEY_BYTES",
     "KEY_COST",
     "KEY_COSTS",
     "MAC_BYTES",
