@@ -47,6 +47,49 @@ class TestRotate:
         assert "3 sessions sealed anew" in screen.text
 
 
+class TestProvider:
+    SECRET = bytes(range(32))
+
+    def test_it_is_named_and_the_key_is_not_shown(self, child, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        given = {"SESSIONSTORE_KEY_PROVIDER": "environment", "SESSIONSTORE_KEY": self.SECRET.hex()}
+        warned = (
+            "note: the signing key came from SESSIONSTORE_KEY, which is meant for CI: other processes of this user can "
+            "read the environment that a process was started with\n"
+        )
+        listed = child("keys", "list", env=given)
+        assert (listed.code, listed.err) == (0, f"{warned}kept by: environment\n")
+        told = child("keys", "list", "--json", env=given).value
+        assert (told["provider"], len(told["keys"])) == ("environment", 1)
+        doctor = child("doctor", env=given)
+        assert doctor.code == 0
+        assert doctor.err.count(warned) == 1
+        assert f"primary key {told['keys'][0]['id']}, kept by: environment" in " ".join(doctor.out.split())
+        shown = child("config", "show", env=given)
+        assert shown.code == 0
+        (line,) = (line for line in shown.out.splitlines() if line.startswith("key_provider "))
+        assert line.split()[1:4] == ["environment", "environment", "SESSIONSTORE_KEY_PROVIDER"]
+        rotated = child("keys", "rotate", env=given)
+        assert rotated.code == 8
+        assert "hint: give the new key to a new store, and take the sessions over" in rotated.err
+        for ran in (listed, doctor, shown, rotated):
+            assert self.SECRET.hex() not in ran.out + ran.err
+
+    def test_without_the_key_it_is_said_how_to_give_it(self, child, home: Path) -> None:
+        ran = child("list", env={"SESSIONSTORE_KEY_PROVIDER": "environment"})
+        assert (ran.code, ran.out) == (8, "")
+        assert "error[key_unavailable]: the signing key is not available (missing)" in ran.err
+        assert "hint: set SESSIONSTORE_KEY to the key: 32 bytes as 64 hex digits or in base64" in ran.err
+
+    def test_a_shell_gives_it_on_a_descriptor(self, home: Path, tmp_path: Path) -> None:
+        (tmp_path / "key").write_bytes(self.SECRET)
+        environ = {**os.environ, "SESSIONSTORE_KEY_PROVIDER": "descriptor", "SESSIONSTORE_KEY_FD": "9"}
+        script = f'"{sys.executable}" -m sessionstore keys list --json 9<"{tmp_path}/key"'
+        for _ in range(2):
+            done = subprocess.run(["sh", "-c", script], env=environ, capture_output=True, text=True)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert '"provider": "descriptor"' in done.stdout
+
+
 class TestLeaked:
     def test_it_is_said_which_key_is_primary_and_what_became_of_the_leaked_one(self, call, session_id: str) -> None:
         ran = call("keys", "rotate", "--leaked")
