@@ -91,7 +91,7 @@ def rotate(
         added=was_added,
         sessions=resealed,
         rows=rows,
-        left=tuple(left),
+        left=tuple(_still_left(ground, left)),
         finished=finished,
         reason="" if finished else _OVERTAKEN,
         replaced=before if before != ground.keyring.primary.id else "",
@@ -162,6 +162,15 @@ def _resealed(writer: Writer, rewriter: Rewriter, session_id: str) -> bool:
         # At its cap to the byte. Written anew it has fewer seals, and all of them are the new key's.
         rewriter.rewrite(session_id)
         return True
+
+
+def _still_left(ground: Ground, left: list[Unreadable]) -> list[Unreadable]:
+    """Without those that somebody else has brought under the key meanwhile: it held them when they were tried here."""
+    if not left:
+        return left
+    primary = ground.keyring.primary.id
+    done = {head.session_id for head in sealed_heads(ground) if signer(head) == primary}
+    return [one for one in left if one.name not in done]
 
 
 def _renew(ground: Ground, progress: Progress) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -190,6 +192,44 @@ class TestTwoAtOnce:
         monkeypatch.setattr(ours._ground.ledger.renewal, "page", theirs_first)
         report = ours.rotate_keys()
         assert (report.finished, report.reason) == (True, "")
+
+    def test_a_session_that_the_other_one_held_is_not_left(
+        self, ours: SessionStore, theirs: SessionStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sessions(ours)
+        reseal = theirs._writer.reseal
+        reports = []
+
+        def ours_meanwhile(id: str) -> bool:
+            # Theirs holds the session to seal it anew, and ours comes along.
+            monkeypatch.undo()
+            renew = ours._ground.ledger.renewal.page
+            done = []
+
+            def page() -> int:
+                if not done:
+                    done.append(reseal(id))
+                return renew()
+
+            monkeypatch.setattr(ours._ground.ledger.renewal, "page", page)
+            reports.append(ours.rotate_keys())
+            return done[0]
+
+        monkeypatch.setattr(theirs._writer, "reseal", ours_meanwhile)
+        theirs.rotate_keys()
+        assert [(report.left, report.finished) for report in reports] == [((), True)]
+        assert {result.code for result in ours.verify()} == {"ok"}
+
+    def test_two_processes_end_well(self, ours: SessionStore, home: Path) -> None:
+        made = [id for _ in range(5) for id in sessions(ours)]
+        script = "import sys; from sessionstore import open_store; print(open_store(sys.argv[1]).rotate_keys().reason)"
+        command = [sys.executable, "-W", "error", "-c", script, str(home)]
+        children = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+        ends = [(child.communicate(timeout=60), child.returncode) for child in children]
+        assert [(code, out) for (out, _), code in ends] == [(0, b"\n")] * 2, ends
+        assert ours.rotate_keys(finish=True).left == ()
+        assert [ours.load(id).entries for id in made] == [({"of": id},) for id in made]
+        assert ours.verify_keys().ok
 
     def test_a_key_that_leaked_meanwhile_is_not_put_back_and_no_row_is_lost(
         self, ours: SessionStore, theirs: SessionStore, monkeypatch: pytest.MonkeyPatch

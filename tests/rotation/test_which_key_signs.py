@@ -1,4 +1,4 @@
-"""Whatever is signed is signed with the primary key: never with one that only verifies, a disabled or a destroyed one."""
+"""Whatever is signed is signed with the primary key: never with one that only verifies, is disabled or destroyed."""
 
 from __future__ import annotations
 
