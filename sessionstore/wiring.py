@@ -23,7 +23,7 @@ from sessionstore.config import Config, load_config
 from sessionstore.errors import InvalidValueError, StoreMismatchError, StoreUnavailableError
 from sessionstore.fs import Directory, Locks
 from sessionstore.fs.mount import file_system_kind
-from sessionstore.keystore import LOCK, FileKeyStore, KeyChanges
+from sessionstore.keystore import LOCK, FileKeyStore, KeyChanges, provider_of
 from sessionstore.ledger import Ledger
 from sessionstore.ledger.files import clear_traces
 from sessionstore.model import Rebuilt, utc_now
@@ -78,7 +78,8 @@ def open_store(
     with ExitStack() as opened:
         if backend == "memory":
             config = _in_memory(config, opened)
-        ground, notices = _open(config, opened, memory=backend == "memory", read_only=read_only)
+        memory = backend == "memory"
+        ground, notices = _open(config, opened, memory=memory, read_only=read_only, environ=environ)
         store = SessionStore(ground, notices=notices)
         opened.pop_all()  # the store closes everything from now on
         return store
@@ -179,8 +180,10 @@ def recover_ledger(config: Config, *, consent: str, dry_run: bool = False) -> Re
         return rebuilt
 
 
-def _open(config: Config, opened: ExitStack, *, memory: bool, read_only: bool) -> tuple[Ground, tuple[str, ...]]:
-    places = _places(config, opened, memory=memory, make=not read_only)
+def _open(
+    config: Config, opened: ExitStack, *, memory: bool, read_only: bool, environ: Mapping[str, str] | None
+) -> tuple[Ground, tuple[str, ...]]:
+    places = _places(config, opened, memory=memory, make=not read_only, environ=environ)
     with places.locks.hold(LOCK, shared=read_only, timeout_s=config.lock_timeout_s):
         keyring, store_id, notices = places.start.run(read_only=read_only)
         keyring.loaded_by(places.keys.found)
@@ -215,7 +218,7 @@ def _open(config: Config, opened: ExitStack, *, memory: bool, read_only: bool) -
         read_only=read_only,
         close=parts.close,
     )
-    return ground, notices
+    return ground, notices + places.keys.warnings()
 
 
 def _tell_inventory(audit: AuditLog, ledger: Ledger, store_id: str) -> None:
@@ -239,7 +242,9 @@ class _Places:
     start: Start
 
 
-def _places(config: Config, opened: ExitStack, *, memory: bool, make: bool) -> _Places:
+def _places(
+    config: Config, opened: ExitStack, *, memory: bool, make: bool, environ: Mapping[str, str] | None = None
+) -> _Places:
     state = opened.enter_context(Directory.open(config.state_dir, create=make, strict=True))
     kind = file_system_kind(state.fd)
     if kind.network:
@@ -265,16 +270,17 @@ def _places(config: Config, opened: ExitStack, *, memory: bool, make: bool) -> _
     )
     backend: Backend = MemoryBackend() if memory else files
     salt = b"" if config.signing_salt is None else config.signing_salt.reveal()
-    keys = FileKeyStore(state, salt)
+    keys = FileKeyStore(state, salt, provider_of(config, os.environ if environ is None else environ))
     start = Start(config, state, data, backend, keys)
     return _Places(state, data, sessions, locks, backend, keys, start)
 
 
 def _in_memory(config: Config, opened: ExitStack) -> Config:
-    """The same settings with a private state directory that is removed with the store."""
+    """The same settings with a private state directory, and key, that are removed with the store."""
     home = Path(tempfile.mkdtemp(prefix="sessionstore-")).resolve()
     opened.callback(shutil.rmtree, home)
-    return msgspec.structs.replace(config, data_dir=home / "data", state_dir=home / "state")
+    places = {"data_dir": home / "data", "state_dir": home / "state"}
+    return msgspec.structs.replace(config, **places, key_provider="file", key_fd=None)
 
 
 def _check_binding(ledger: Ledger, store_id: str, data: Directory) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,9 +16,11 @@ from sessionstore.cli.keyring_travel import export, import_
 from sessionstore.cli.present import count_text
 from sessionstore.cli.progress import progress
 from sessionstore.cli.table import Column, table
+from sessionstore.errors import SessionStoreError
 
 if TYPE_CHECKING:
-    from sessionstore.model import KeyInfo
+    from sessionstore.model import KeyInfo, RotationReport
+    from sessionstore.store import SessionStore
 
 _PHASES = {"settling": "looking at sessions", "sessions": "sealing sessions anew", "rows": "signing rows anew"}
 
@@ -30,13 +32,15 @@ def command() -> None:
 
 @command_of("list", examples=["sessionstore keys list"])
 def list_(invocation: Invocation) -> None:
-    """Print every key, oldest first, and what can be verified with it only. Never a key itself."""
+    """Print every key, oldest first, what can be verified with it only, and where they are kept. Never a key itself."""
     with invocation.open_store() as store:
         keys = store.list_keys()
+        provider = store.config.key_provider
     if invocation.json:
-        output.value({"keys": [_object(key) for key in keys]})
+        output.value({"provider": provider, "keys": [_object(key) for key in keys]})
         return
     _keys_table(keys)
+    output.say(f"kept by: {provider}")
 
 
 @command_of("verify", examples=["sessionstore keys verify"], meanings={exits.FAILED: "something has to be done"})
@@ -64,14 +68,20 @@ def verify(invocation: Invocation) -> int | None:
     meanings={exits.FAILED: "failed, or some sessions are left"},
 )
 @click.option("--finish", is_flag=True, help="Make no new key; see to what an earlier rotation left.")
-@click.option("--leaked", is_flag=True, help="Somebody may have the present key: adopt nothing unacknowledged.")
+@click.option("--leaked", is_flag=True, help="Somebody may have the present key: promote another at once.")
 def rotate(invocation: Invocation, finish: bool, leaked: bool) -> int | None:
     """Make a new signing key and bring every session and row under it.
 
     Other processes may go on working. If it is interrupted, run it again: it goes on.
     """
-    with invocation.open_store() as store, _bars() as told:
-        report = store.rotate_keys(finish=finish, leaked=leaked, progress=told)
+    with invocation.open_store() as store:
+        try:
+            with _bars() as told:
+                report = store.rotate_keys(finish=finish, leaked=leaked, progress=told)
+        except SessionStoreError:
+            if leaked and not invocation.json:
+                _tell_primary(store)
+            raise
     code = None if report.finished and not report.left else exits.FAILED
     if invocation.json:
         output.value(report)
@@ -84,6 +94,10 @@ def rotate(invocation: Invocation, finish: bool, leaked: bool) -> int | None:
         f"key {report.primary}  {count_text(report.sessions, 'session')} sealed anew, "
         f"{count_text(report.rows, 'more row')} signed anew, {len(report.left):,} left"
     )
+    for line in _told(report, leaked=leaked):
+        output.line(line)
+    if report.reason:
+        output.note(report.reason, label="not finished")
     return code
 
 
@@ -113,6 +127,28 @@ def retire(
         output.value({"id": key_id, "status": status, "needs": needs})
         return
     output.line(f"key {key_id}  {status}" + (f"  needed for {needs}" if needs.any else ""))
+
+
+def _told(report: RotationReport, *, leaked: bool) -> Iterator[str]:
+    """Which key signs now, and what became of the others; only after a leak, where a mistake is dear."""
+    if not leaked:
+        return
+    yield f"key {report.primary} is primary now: everything new is signed with it"
+    for key_id in report.destroyed:
+        yield f"key {key_id}, which waited to become primary, never signed anything and is destroyed"
+    yield (
+        f"key {report.replaced}, which leaked, signs and extends nothing any more and still verifies what is recorded "
+        f"under it: `sessionstore keys retire {report.replaced} --leaked --destroy`"
+    )
+
+
+def _tell_primary(store: SessionStore) -> None:
+    """After a failed rotation, which key is primary: the leaked one, or its successor."""
+    with suppress(SessionStoreError):
+        keys = store.list_keys()
+        primary = next(key for key in keys if key.status == "primary")
+        made = primary.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        output.note(f"key {primary.id}, made {made}, is primary now; run the command again until it ends well")
 
 
 @contextmanager

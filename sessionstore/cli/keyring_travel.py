@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +14,11 @@ from sessionstore.cli.invocation import Invocation
 from sessionstore.cli.present import count_text
 from sessionstore.cli.table import Column, table
 
+if TYPE_CHECKING:
+    from sessionstore.model import Unreadable
+
 MAX_KEY_FILE_BYTES = 64 * 1024
+_SUFFIX = ".jsonl"
 
 
 @command_of("export", examples=["sessionstore keys export key.json"])
@@ -36,7 +41,10 @@ def export(invocation: Invocation, target: str, passphrase_file: str | None, pas
     "import",
     examples=["sessionstore keys import key.json old-machine/data/sessions"],
     exit_codes=(exits.NOT_TRUSTED, exits.TOO_LARGE),
-    meanings={exits.NOT_TRUSTED: "some files were refused: they are not what the key vouches for"},
+    meanings={
+        exits.USAGE: "wrong usage, value or setting; or a PATH without session files",
+        exits.NOT_TRUSTED: "some files were refused, each with the reason; the others were taken over",
+    },
 )
 @click.argument("key_file", metavar="FILE", type=click.Path(dir_okay=False, allow_dash=True))
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True))
@@ -54,26 +62,62 @@ def import_(
 
     Each is verified once and signed anew here; the other key is kept nowhere.
     """
+    found = [file for path in paths for file in _session_files(Path(path))]
     data = inputs.read_up_to(key_file, MAX_KEY_FILE_BYTES, setting="")
     passphrase = inputs.asked_passphrase(passphrase_file, passphrase_fd, twice=False)
+    unread: list[Unreadable] = []
     with invocation.open_store() as store:
-        files = _files(paths, store.config.max_session_bytes)
+        files = _contents(found, store.config.max_session_bytes, unread)
         report = store.take_over(data, passphrase, files, dry_run=dry_run)
-    code = exits.NOT_TRUSTED if report.refused else None
+    refused = (*unread, *report.refused)
+    code = exits.NOT_TRUSTED if refused else None
     if invocation.json:
         taken = [{"origin": origin, "id": id} for origin, id in report.taken]
         name = "would_take" if dry_run else "taken"
-        output.value({"store": report.store, "key": report.key_id, name: taken, "refused": report.refused})
+        output.value({"store": report.store, "key": report.key_id, name: taken, "refused": refused})
         return code
-    if report.refused:
+    if refused:
         columns = [Column("REFUSED"), Column("CODE"), Column("WHAT", wraps=True)]
-        table(columns, [(refused.name, refused.code, refused.text) for refused in report.refused])
+        table(columns, [(one.name, one.code, one.text) for one in refused])
     done = "would be taken over" if dry_run else "taken over"
-    output.line(f"{count_text(len(report.taken), 'session')} {done}, {len(report.refused):,} refused")
+    output.line(f"{count_text(len(report.taken), 'session')} {done}, {len(refused):,} refused")
     return code
 
 
-def _files(paths: tuple[str, ...], max_bytes: int) -> Iterator[tuple[str, bytes]]:
-    for path in map(Path, paths):
-        for file in sorted(path.glob("*.jsonl")) if path.is_dir() else [path]:
-            yield file.name, inputs.read_up_to(str(file), max_bytes, setting="max_session_bytes")
+def _session_files(path: Path) -> list[Path]:
+    """The file itself, or the session files of a directory.
+
+    Raises:
+        InputError: It is a directory without any, or cannot be listed: taking nothing over would look like success.
+    """
+    try:
+        if not path.is_dir():
+            return [path]
+        files = sorted(file for file in path.iterdir() if file.name.endswith(_SUFFIX))
+        below = path / "data" / "sessions" if (path / "data" / "sessions").is_dir() else path / "sessions"
+        is_below = below.is_dir()
+    except OSError as exc:
+        raise inputs.InputError(f"cannot read {path}: {inputs.reason(exc)}") from exc
+    if files:
+        return files
+    where = f"; did you mean {below}?" if is_below else ""
+    raise inputs.InputError(f"there is no session file (*{_SUFFIX}) in {path}{where}")
+
+
+def _contents(files: list[Path], max_bytes: int, unread: list[Unreadable]) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each; what cannot be read is put into `unread`, and the others go on."""
+    from sessionstore.errors import TooLargeError
+    from sessionstore.model import Unreadable
+
+    for file in files:
+        if not file.is_file():
+            unread.append(Unreadable(file.name, "unsafe_file", "it is no ordinary file"))
+            continue
+        try:
+            data = inputs.read_up_to(str(file), max_bytes, setting="max_session_bytes")
+        except TooLargeError as error:
+            unread.append(Unreadable(file.name, error.code, str(error)))
+        except inputs.InputError as error:
+            unread.append(Unreadable(file.name, "unreadable", error.message))
+        else:
+            yield file.name, data

@@ -32,8 +32,10 @@ class KeyUnavailableError(KeyringError):
     """The install key cannot be had; no new one is made while signed data depends on it.
 
     Attributes:
-        reason: `missing`, `unreadable`, `salt` (the key is there, the configured salt is another one) or `older` (than
-            the ledger: an older copy of the keyring was put back).
+        reason: `missing`, `unreadable`, `salt` (the key is there, the configured salt is another one), `older` (than
+            the ledger: an older copy of the keyring was put back), `elsewhere` (the keys of this store are not where
+            `key_provider` says) or `another` (key was given).
+        path: The file, or the place that was asked.
     """
 
     code = "key_unavailable"

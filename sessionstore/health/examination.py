@@ -33,7 +33,7 @@ from sessionstore.health.findings import (
     judge_place,
     mend_sessions,
 )
-from sessionstore.keystore import FileKeyStore
+from sessionstore.keystore import FileKeyStore, provider_of
 from sessionstore.ledger import Ledger
 from sessionstore.sessions.beside import LEFT
 from sessionstore.signing import unfinished
@@ -120,7 +120,7 @@ class _Examination:
             if not self.was_used(state):  # else it is missing, and opening the store says so
                 self._add("key", "ok", "not made yet")
         else:
-            self._add("key", "ok", f"{keys.path}: primary key {keyring.primary.id}")
+            self._add("key", "ok", f"{keys.path}: primary key {keyring.primary.id}, kept by: {keys.provider}")
             if unfinished(keyring):
                 mend = "`sessionstore keys rotate` goes on with it"
                 self._add(
@@ -148,6 +148,7 @@ class _Examination:
                 self._add("store", "ok", f"id {store.store_id}, bound to this data directory")
                 self._ledger(state, store.store_id)
                 self._audit(state, store)
+                self._copies(store)
                 self._sessions(store)
         except SessionStoreError as error:
             if error.code not in {finding.code for finding in self.found}:
@@ -192,7 +193,8 @@ class _Examination:
 
     def _keys(self, state: Directory) -> FileKeyStore:
         salt = self._config.signing_salt
-        return FileKeyStore(state, b"" if salt is None else salt.reveal())
+        provider = provider_of(self._config, os.environ)
+        return FileKeyStore(state, b"" if salt is None else salt.reveal(), provider)
 
     def _ledger(self, state: Directory, store_id: str) -> None:
         keyring = self._keys(state).load()
@@ -223,6 +225,18 @@ class _Examination:
             self._add("audit log", "problem", f"cannot be written: {refused}", mend)
         elif report.ok:
             self._add("audit log", "ok", f"whole; {report.lines:,} events in {report.files:,} files")
+
+    def _copies(self, store: SessionStore) -> None:
+        """Whether the key that signs now was ever exported: with it and the only disk, every session is lost."""
+        try:
+            primary = next(key.id for key in store.list_keys() if key.status == "primary")
+            events = store.audit(events=["key_exported"])
+            if any(event.fields.get("key_id") == primary for event in events):
+                return
+        except SessionStoreError:
+            return  # the ledger or the audit log cannot be read, which is a finding of its own
+        mend = "`sessionstore keys export FILE`, and keep FILE and passphrase apart from this machine"
+        self._add("key", "note", f"key {primary} was never exported, as far back as the audit log goes", mend)
 
     def _sessions(self, store: SessionStore) -> None:
         counts = store.stats()

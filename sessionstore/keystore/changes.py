@@ -32,21 +32,27 @@ class KeyChanges:
         self._locks = locks
         self._timeout_s = timeout_s
 
+    @property
+    def takes(self) -> bool:
+        """Whether a new key can be kept where the keys of this store are."""
+        return self._keys.takes
+
     def change(self, step: Step, follow: Callable[[Keyring], None]) -> bool:
         """Take one step from the stored keyring; whether there was anything to do.
 
         Args:
             step: Gives the next keyring, None if it is as it should be.
-            follow: Told the newer keyring once it is stored; `Ledger.follow`.
+            follow: Told the keyring as it is stored then, also where there was nothing to do: somebody else may have
+                done it. `Generations.follow`.
 
         Raises:
             KeyringError: The stored keyring cannot be used, or the step is refused.
             StoreUnavailableError: The lock was not had, or the file system refused; after `unknown` look again.
         """
         with self._locks.hold(LOCK, timeout_s=self._timeout_s):
-            newer = step(self._keys.found())
-            if newer is None:
-                return False
-            self._keys.replace(newer)
-            follow(newer)
-            return True
+            stored = self._keys.found()
+            newer = step(stored)
+            if newer is not None:
+                self._keys.replace(newer)
+            follow(stored if newer is None else newer)
+            return newer is not None

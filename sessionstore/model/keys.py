@@ -111,6 +111,9 @@ class RotationReport(msgspec.Struct, frozen=True, kw_only=True):
         rows: How many rows of the ledger were signed anew.
         left: Sessions that still end under an older key, each with the reason: running, damaged, busy.
         finished: Whether rows under older keys count no more.
+        reason: Why it is not finished, and the command that goes on; "" if it is.
+        replaced: Id of the key that was primary when the call began, if another one is now; else "".
+        destroyed: Ids of keys that waited to become primary and never will: the keyring they stood in has leaked.
     """
 
     primary: str
@@ -119,6 +122,9 @@ class RotationReport(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     left: tuple[Unreadable, ...]
     finished: bool
+    reason: str = ""
+    replaced: str = ""
+    destroyed: tuple[str, ...] = ()
 
 
 def _plural(what: str) -> str:

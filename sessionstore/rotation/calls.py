@@ -46,9 +46,13 @@ class StoreKeys:
 
         Args:
             finish: Make no new key; see to what an earlier rotation left.
-            leaked: Somebody may have the present key. What stands in files behind the newest acknowledged save is then
-                set aside and not taken for a save.
+            leaked: Somebody may have the present key. A new one is primary at once, also while an earlier rotation is
+                unfinished; a key that only waited to become primary is destroyed. What stands in files behind the
+                newest acknowledged save is set aside and not taken for a save.
             progress: Told `settling`, `sessions` or `rows`, how many are done, and how many there are.
+
+        Raises:
+            InvalidValueError: Both `finish` and `leaked`.
         """
         told = progress if progress is not None else lambda phase, done, total: None
         parts = (self._ground, self._writer, self._lifecycle, self._rewriter)

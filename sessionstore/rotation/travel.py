@@ -1,11 +1,13 @@
 """The key on its way to another machine, and the sessions it vouches for there.
 
-    {"keys":{"format":1,"store":"…","key":"…","exported_at":"…","salt":"…","nonce":"…","sealed":"<base64>"}}
+    {"keys":{"format":1,"store":"…","key":"…","exported_at":"…","scrypt":{"n":…,"r":8,"p":1},"salt":"…","nonce":"…",
+    "sealed":"<base64>"}}                                                                             (on one line)
 
 Rules:
 
 * What leaves is the primary install key alone, encrypted with a key from a passphrase (scrypt, AES-256-GCM). What
-  stands beside it readably is under the same tag. Its bytes are in no variable of a frame that an error leaves through.
+  stands beside it readably is under the same tag. The cost of a guess is judged before anything is computed.
+* The bytes of the key are in no variable of a frame that an error leaves through.
 * The other machine never puts it into its keyring. It verifies the sessions that are given with it, once, and makes new
   ones of them under its own key: provenance `imported`, the same id if that was never used there.
 * Without the ledger of the old machine there is no telling whether a file is the newest state: the last complete save
@@ -39,7 +41,11 @@ from sessionstore.model.ids import is_id
 from sessionstore.rotation.needs import refuse_read_only
 from sessionstore.sessions import Ground, Lifecycle
 from sessionstore.signing import (
+    BLOCK_SIZE,
+    KEY_COST,
+    KEY_COSTS,
     NONCE_BYTES,
+    PARALLEL,
     SALT_BYTES,
     Keyring,
     TagMismatch,
@@ -60,6 +66,18 @@ class _Inner(msgspec.Struct, forbid_unknown_fields=True):
     check: str
 
 
+class _Scrypt(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a guess at the passphrase costs."""
+
+    n: int
+    r: int
+    p: int
+
+    @property
+    def is_allowed(self) -> bool:
+        return self.n in KEY_COSTS and (self.r, self.p) == (BLOCK_SIZE, PARALLEL)
+
+
 class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
     """What stands there readably."""
 
@@ -67,13 +85,15 @@ class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
     store: str
     key: str
     exported_at: str
+    scrypt: _Scrypt
     salt: str
     nonce: str
     sealed: bytes
 
     def beside(self) -> bytes:
         """What the tag covers beside the hidden part."""
-        members = (str(self.format), self.store, self.key, self.exported_at, self.salt, self.nonce)
+        cost = (str(self.scrypt.n), str(self.scrypt.r), str(self.scrypt.p))
+        members = (str(self.format), self.store, self.key, self.exported_at, *cost, self.salt, self.nonce)
         return pae(_CONTEXT, *(member.encode() for member in members))
 
 
@@ -113,7 +133,7 @@ def take_over(
         dry_run: Only verify.
 
     Raises:
-        MalformedError: It is no such file.
+        MalformedError: It is no such file, or its passphrase is too cheap or too dear to try.
         InvalidValueError: The passphrase is another one, or the file was changed.
         KeyUnavailableError: `salt`: another signing salt is set here.
     """
@@ -148,35 +168,45 @@ def _opened(ground: Ground, data: bytes, passphrase: str) -> tuple[_Envelope, Ke
             raise ValueError("of another format")
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as exc:
         raise MalformedError(session_id="", reason="not a key that keys export made") from exc
+    if not envelope.scrypt.is_allowed:
+        reason = f"its scrypt cost is not allowed: N from {KEY_COSTS[0]:,} to {KEY_COSTS[-1]:,}, r = 8, p = 1 are"
+        raise MalformedError(session_id="", reason=reason)
     check_passphrase(passphrase)
     keyring = _unsealed(ground, envelope, passphrase, salt, nonce)
-    if isinstance(keyring, str) and keyring == "passphrase":
+    if isinstance(keyring, Keyring):
+        return envelope, keyring
+    if keyring == "passphrase":
         raise InvalidValueError(what="passphrase", reason="it is another one, or the file was changed")
-    if isinstance(keyring, str):
-        hint = "set the signing salt of the other machine here for this command (SESSIONSTORE_SIGNING_SALT)"
-        raise KeyUnavailableError(reason="salt", path="", hint=hint)
-    return envelope, keyring
+    if keyring == "content":
+        raise MalformedError(session_id="", reason="what it hides is not the key that it names")
+    hint = "set the signing salt of the other machine here for this command (SESSIONSTORE_SIGNING_SALT)"
+    raise KeyUnavailableError(reason="salt", path="", hint=hint)
 
 
 def _sealed(ground: Ground, passphrase: str, exported_at: str) -> bytes:
     salt, nonce = os.urandom(SALT_BYTES), os.urandom(NONCE_BYTES)
     key = ground.keyring.primary
-    envelope = _Envelope(1, ground.store_id, key.id, exported_at, salt.hex(), nonce.hex(), b"")
+    cost = _Scrypt(KEY_COST, BLOCK_SIZE, PARALLEL)
+    envelope = _Envelope(1, ground.store_id, key.id, exported_at, cost, salt.hex(), nonce.hex(), b"")
     inner = msgspec.json.encode(_Inner(key.secret, ground.keyring.check()))
-    envelope.sealed = encrypted(passphrase, salt, nonce, inner, envelope.beside())
+    envelope.sealed = encrypted(passphrase, salt, nonce, inner, envelope.beside(), cost=cost.n)
     return msgspec.json.encode(_File(envelope)) + b"\n"
 
 
 def _unsealed(
     ground: Ground, envelope: _Envelope, passphrase: str, salt: bytes, nonce: bytes
-) -> Keyring | Literal["passphrase", "salt"]:
-    """The keyring of the other machine, or which of the two secrets is another one."""
+) -> Keyring | Literal["passphrase", "content", "salt"]:
+    """The keyring of the other machine, or what is wrong: no error leaves from here, for its frame would hold a key."""
     try:
-        plain = decrypted(passphrase, salt, nonce, envelope.sealed, envelope.beside())
+        plain = decrypted(passphrase, salt, nonce, envelope.sealed, envelope.beside(), cost=envelope.scrypt.n)
+        inner = msgspec.json.decode(plain, type=_Inner)
+        keyring = ground.keyring.foreign(inner.secret)
     except TagMismatch:
         return "passphrase"
-    inner = msgspec.json.decode(plain, type=_Inner)
-    keyring = ground.keyring.foreign(inner.secret)
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+        return "content"
+    if keyring.primary.id != envelope.key:
+        return "content"
     return keyring if keyring.check() == inner.check else "salt"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sessionstore.signing.keyring import (
+    KEY_BYTES,
     Key,
     Keyring,
     KeyRows,
@@ -13,11 +14,15 @@ from sessionstore.signing.keyring import (
     salt_check,
     waiting_key,
 )
-from sessionstore.signing.lifecycle import added, closed, promoted, retired, unfinished, waiting
+from sessionstore.signing.lifecycle import added, closed, promoted, replaced, retired, unfinished, waiting
 from sessionstore.signing.mac import MAC_BYTES, MacKey, TagMismatch, pae
 from sessionstore.signing.origin import OriginKey, origin_key
 from sessionstore.signing.passphrase import (
+    BLOCK_SIZE,
+    KEY_COST,
+    KEY_COSTS,
     NONCE_BYTES,
+    PARALLEL,
     PASSPHRASE_KEY_ID,
     SALT_BYTES,
     check_passphrase,
@@ -27,8 +32,13 @@ from sessionstore.signing.passphrase import (
 )
 
 __all__ = [
+    "BLOCK_SIZE",
+    "KEY_BYTES",
+    "KEY_COST",
+    "KEY_COSTS",
     "MAC_BYTES",
     "NONCE_BYTES",
+    "PARALLEL",
     "PASSPHRASE_KEY_ID",
     "SALT_BYTES",
     "Key",
@@ -50,6 +60,7 @@ __all__ = [
     "pae",
     "passphrase_key",
     "promoted",
+    "replaced",
     "retired",
     "salt_check",
     "unfinished",

@@ -203,9 +203,9 @@ class Keyring:
         return derived
 
 
-def new_key(created_at: str) -> Key:
-    """A fresh random primary key from the operating system's generator."""
-    return Key(os.urandom(KEY_BYTES), "primary", created_at)
+def new_key(created_at: str, secret: bytes | None = None) -> Key:
+    """A fresh primary key: the one given, or a random one from the operating system's generator."""
+    return Key(os.urandom(KEY_BYTES) if secret is None else secret, "primary", created_at)
 
 
 def waiting_key(created_at: str) -> Key:

@@ -45,6 +45,23 @@ def promoted(keyring: Keyring) -> Keyring | None:
     return keyring.changed(keys)
 
 
+def replaced(keyring: Keyring, key: Key) -> Keyring:
+    """The keyring in which a `waiting_key` is primary at once; what waited before it, is destroyed.
+
+    For a leaked keyring: whoever has the primary key has the waiting one too, so neither may serve. A rotation that was
+    left unfinished does not stand in the way; rows under its old keys count until they are made anew.
+    """
+    waiting_one = waiting(keyring)
+    keys = []
+    for held in keyring.keys:
+        if held is keyring.primary:
+            held = held.changed("verify_only")
+        elif held is waiting_one:
+            held = held.changed("destroyed")
+        keys.append(held)
+    return keyring.changed((*keys, key.changed("primary", "counted")))
+
+
 def closed(keyring: Keyring) -> Keyring | None:
     """The keyring in which only rows under the primary key count, all of them being made anew; None if it is so."""
     keys = [key.changed(key.status, "closed") if _is_open(keyring, key) else key for key in keyring.keys]

@@ -271,6 +271,28 @@ class TestOtherThings:
         assert [finding.kind for finding in leaked.store.verify_audit().findings] == ["changed"]
 
 
+class TestWaiting:
+    def test_a_key_that_waited_in_a_leaked_keyring_never_signs(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def stop(*args: object) -> None:
+            raise KeyboardInterrupt
+
+        with open_store(home) as store:
+            with monkeypatch.context() as patched:
+                patched.setattr(store._lifecycle, "finish", stop)
+                with pytest.raises(KeyboardInterrupt):
+                    store.rotate_keys()
+            leaked, waited = (key.id for key in store.list_keys())
+            report = store.rotate_keys(leaked=True)
+            assert report.primary not in (leaked, waited)
+            with pytest.raises(errors.KeyDisabledError):
+                store._ground.keyring.mac_key("session", waited)
+            with pytest.raises(errors.KeyDisabledError):
+                store._ground.keyring.row_key("head", leaked)
+            assert store.rotate_keys().primary not in (leaked, waited)
+
+
 class TestPutBack:
     def test_the_old_key_file(self, leaked: Leaked) -> None:
         leaked.store.close()

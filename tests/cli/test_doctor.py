@@ -263,8 +263,31 @@ class TestJudgePinning:
 class TestDoctor:
     def test_without_findings_it_ends_with_0(self, call, session_id: str) -> None:
         ran = call("doctor")
-        assert (ran.code, ran.err) == (0, "all well\n")
+        hint = "`sessionstore keys export FILE`, and keep FILE and passphrase apart from this machine"
+        assert (ran.code, ran.err) == (0, f"hint: key: {hint}\nall well\n")
         assert ran.out.splitlines()[0].split() == ["CHECK", "STATE", "WHAT"]
+
+    def test_once_the_key_was_exported_it_is_quiet_until_there_is_another(
+        self, call, session_id: str, home: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "phrase").write_text("a long enough phrase")
+        export = ["keys", "export", str(tmp_path / "key.json"), "--passphrase-file", str(tmp_path / "phrase")]
+        assert call(*export).code == 0
+        ran = call("doctor")
+        assert (ran.code, ran.err) == (0, "all well\n")
+        assert "never exported" not in ran.out
+        call("keys", "rotate")
+        ran = call("doctor", "--json")
+        (primary,) = (key["id"] for key in call("keys", "list", "--json").value["keys"] if key["status"] == "primary")
+        (note,) = (finding for finding in ran.value["findings"] if finding["level"] == "note")
+        assert (ran.code, ran.value["ok"], note["check"]) == (0, True, "key")
+        assert note["text"] == f"key {primary} was never exported, as far back as the audit log goes"
+
+    def test_an_audit_log_that_cannot_be_read_is_no_second_finding(self, call, session_id: str, home: Path) -> None:
+        (home / "state/audit").write_text("in the way")
+        ran = call("doctor", "--json")
+        assert ran.code == 1
+        assert [finding["check"] for finding in ran.value["findings"] if finding["level"] != "ok"] == ["audit log"]
 
     def test_findings_end_with_1_and_each_says_what_mends_it(self, call, session_id: str, home: Path) -> None:
         (home / "state/keyring").chmod(0o640)

@@ -10,9 +10,17 @@ from typing import Any
 import pytest
 
 from sessionstore import Config, SessionStore, errors, open_store
+from sessionstore.rotation import travel
+from sessionstore.signing import KEY_COST, KEY_COSTS
 
 PHRASE = "a long enough phrase"
 Open = Callable[..., SessionStore]
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lowest cost of a guess that is allowed: what a key really costs has a test of its own."""
+    monkeypatch.setattr(travel, "KEY_COST", KEY_COSTS[0])
 
 
 @pytest.fixture
@@ -199,6 +207,55 @@ class TestRefused:
         with pytest.raises(errors.MalformedError):
             new.take_over(json.dumps(document).encode(), PHRASE, [])
 
+    @pytest.mark.parametrize(
+        ("member", "value"),
+        [("n", 2**14), ("n", 2**19), ("n", 2**40), ("n", 100_000), ("n", 0), ("n", -1), ("r", 9), ("p", 2), ("p", 0)],
+    )
+    def test_a_cost_out_of_bounds_is_refused_before_anything_is_computed(
+        self, old: SessionStore, new: SessionStore, monkeypatch: pytest.MonkeyPatch, member: str, value: int
+    ) -> None:
+        document = json.loads(old.export_key(PHRASE))
+        document["keys"]["scrypt"][member] = value
+        monkeypatch.setattr("sessionstore.signing.passphrase._derived", lambda *args: pytest.fail("it was computed"))
+        with pytest.raises(errors.MalformedError) as caught:
+            new.take_over(json.dumps(document).encode(), PHRASE, [])
+        assert caught.value.fields["reason"] == (
+            "its scrypt cost is not allowed: N from 32,768 to 262,144, r = 8, p = 1 are"
+        )
+
+    def test_an_allowed_cost_that_is_not_the_one_it_was_made_with(self, old: SessionStore, new: SessionStore) -> None:
+        document = json.loads(old.export_key(PHRASE))
+        document["keys"]["scrypt"]["n"] = 2**16
+        with pytest.raises(errors.InvalidValueError):
+            new.take_over(json.dumps(document).encode(), PHRASE, [])
+
+    @pytest.mark.parametrize(
+        "inner",
+        [
+            b"",
+            b"{}",
+            b"\xff",
+            b'{"secret":"","check":"0000000000000000"}',
+            b'{"secret":"!","check":"0000000000000000"}',
+            b'{"secret":5,"check":""}',
+            b'{"secret":"AAAA","check":"0000000000000000"}',
+            b'{"secret":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","check":"0000000000000000"}',
+            b'{"secret":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","check":"","more":1}',
+        ],
+    )
+    def test_a_good_seal_over_what_is_no_key_or_another_one(
+        self, old: SessionStore, new: SessionStore, monkeypatch: pytest.MonkeyPatch, inner: bytes
+    ) -> None:
+        seal = travel.encrypted
+        with monkeypatch.context() as patched:
+            patched.setattr(travel, "encrypted", lambda *args, cost: seal(*args[:3], inner, args[4], cost=cost))
+            data = old.export_key(PHRASE)
+        with pytest.raises(errors.MalformedError) as caught:
+            new.take_over(data, PHRASE, files(old))
+        assert caught.value.fields["reason"] == "what it hides is not the key that it names"
+        assert caught.value.__context__ is None
+        assert new.list_keys()[0].id == new._ground.keyring.primary.id
+
     def test_another_signing_salt(self, new: SessionStore, machine: Open) -> None:
         from sessionstore.config.secret import Secret
 
@@ -215,9 +272,10 @@ class TestExported:
         data = old.export_key(PHRASE)
         assert secret.hex().encode() not in data and secret not in data
         assert old.export_key(PHRASE) != data
-        assert set(json.loads(data)["keys"]) == {"format", "store", "key", "exported_at", "salt", "nonce", "sealed"}
+        members = ["format", "store", "key", "exported_at", "scrypt", "salt", "nonce", "sealed"]
+        assert list(json.loads(data)["keys"]) == members
 
-    def test_it_is_what_the_format_page_says(self, old: SessionStore) -> None:
+    def test_it_is_what_the_format_page_says(self, old: SessionStore, monkeypatch: pytest.MonkeyPatch) -> None:
         from base64 import b64decode
         from hashlib import scrypt
 
@@ -225,10 +283,13 @@ class TestExported:
 
         from sessionstore.signing import pae
 
+        monkeypatch.setattr(travel, "KEY_COST", KEY_COST)
         told = json.loads(old.export_key(PHRASE))["keys"]
         salt = b"sessionstore/keys/1" + bytes.fromhex(told["salt"])
-        key = scrypt(PHRASE.encode(), salt=salt, n=2**15, r=8, p=1, dklen=32, maxmem=64 * 1024 * 1024)
-        beside = [str(told["format"]), told["store"], told["key"], told["exported_at"], told["salt"], told["nonce"]]
+        assert told["scrypt"] == {"n": 131_072, "r": 8, "p": 1}
+        key = scrypt(PHRASE.encode(), salt=salt, n=131_072, r=8, p=1, dklen=32, maxmem=256 * 1024 * 1024)
+        beside = [str(told["format"]), told["store"], told["key"], told["exported_at"], "131072", "8", "1"]
+        beside += [told["salt"], told["nonce"]]
         plain = AESGCM(key).decrypt(
             bytes.fromhex(told["nonce"]),
             b64decode(told["sealed"], validate=True),

@@ -14,6 +14,7 @@ from sessionstore.signing import (
     closed,
     new_key,
     promoted,
+    replaced,
     retired,
     unfinished,
     waiting,
@@ -86,6 +87,26 @@ class TestSteps:
     def test_keys_of_several_rotations_stay(self, rotated: Keyring) -> None:
         again = some(promoted(some(added(some(closed(rotated)), waiting_key(CREATED)))))
         assert states(again) == [("verify_only", "closed"), ("verify_only", "counted"), ("primary", "counted")]
+
+
+class TestReplaced:
+    def test_a_fresh_key_is_primary_at_once(self, first: Keyring) -> None:
+        key = waiting_key(CREATED)
+        after = replaced(first, key)
+        assert states(after) == [("verify_only", "counted"), ("primary", "counted")]
+        assert (after.primary.id, after.generation) == (key.id, 2)
+        assert states(first) == [("primary", "counted")]
+
+    def test_a_key_that_waited_is_destroyed(self, first: Keyring) -> None:
+        waited, key = waiting_key(CREATED), waiting_key(CREATED)
+        after = replaced(some(added(first, waited)), key)
+        assert states(after) == [("verify_only", "counted"), ("destroyed", "closed"), ("primary", "counted")]
+        assert (after.keys[1].id, after.keys[1].secret, waiting(after)) == (waited.id, b"", None)
+
+    def test_an_unfinished_rotation_does_not_keep_it_from_being_so(self, rotated: Keyring) -> None:
+        after = replaced(rotated, waiting_key(CREATED))
+        assert states(after) == [("verify_only", "counted"), ("verify_only", "counted"), ("primary", "counted")]
+        assert states(some(closed(after)))[:2] == [("verify_only", "closed")] * 2
 
 
 class TestRetired:
