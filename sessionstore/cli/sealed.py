@@ -22,11 +22,11 @@ def adopt_sealed(
         session_id = resolve(store, session)
         done = store.adopt_sealed(session_id, consent=consent, dry_run=True)
         if not dry_run:
-            output.say_lines("\n".join(_lines(done)))
             if done.known_rev > done.file_rev != accept_rev:
                 store.adopt_sealed(
                     session_id, consent=consent, accept_rev=accept_rev
-                )  # refused, before anybody is asked
+                )  # refused before anybody is asked
+            output.say_lines("\n".join(_lines(done)))
             question = "Do you know where this file comes from, and take it as genuine?"
             confirm.ask(question, confirmed=confirmed, doing="adopting a file", declined="nothing was adopted")
             done = store.adopt_sealed(session_id, consent=consent, accept_rev=accept_rev)

@@ -52,14 +52,15 @@ def rebuild(ground: Ground, old: Mapping[str, Head], consent: str) -> Rebuilt:
     files = ground.audit.take_over()
     doubts = sum(file.state in ("damaged", "taken") for file in files)
     rebuilt = _filled(ground, old)
-    ground.audit.record(
-        "ledger_rebuilt",
-        taken=len(rebuilt.taken),
-        left=len(rebuilt.left),
-        audit_files=len(files),
-        audit_doubts=doubts,
-        consent=consent,
-    )
+    if not ground.read_only:
+        ground.audit.record(
+            "ledger_rebuilt",
+            taken=len(rebuilt.taken),
+            left=len(rebuilt.left),
+            audit_files=len(files),
+            audit_doubts=doubts,
+            consent=consent,
+        )
     return msgspec.structs.replace(rebuilt, audit_files=len(files), audit_doubts=doubts)
 
 

@@ -42,7 +42,7 @@ def accept_rewritten(ground: Ground, head: Head, log: Log, size: int) -> Sealed:
             last = segment.sealed
             if segment.is_first:
                 replaces = last.seal.replaces
-            if last.seal.rev == head.rev and last.signature != head.tag:
+            if head.tag and last.seal.rev == head.rev and last.signature != head.tag:
                 raise ForkError(session_id=session_id, rev=head.rev)
             if not last.seal.more:
                 whole = last
@@ -50,7 +50,9 @@ def accept_rewritten(ground: Ground, head: Head, log: Log, size: int) -> Sealed:
         broken = True
     if last is None:
         _refuse_other_session(ground, session_id, log, size)
-    on_top = whole is not None and replaces == (head.tag or None) and whole.seal.rev > head.rev
+    # A head without a seal that names a revision was made with a new ledger: what came before it is not known.
+    fits = replaces == (head.tag or None) or (not head.tag and head.rev > 0)
+    on_top = whole is not None and fits and whole.seal.rev > head.rev
     if whole is not None and on_top and whole.key_id == ground.keyring.primary.id:
         return whole
     if last is not None and not broken and last.end == size:
