@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from sessionstore.errors import KeyringError, LedgerCorruptError, StoreUnavailableError
+from sessionstore.ledger import schema
 from sessionstore.ledger.files import WAL
 from sessionstore.ledger.rows import Head
 from sessionstore.ledger.tag import RowSeal
@@ -46,7 +47,7 @@ def salvage(path: Path, keyring: Keyring, store_id: str) -> dict[str, Head]:
                 shutil.copyfile(beside, copy.with_name(copy.name + WAL))
         except OSError as exc:
             raise StoreUnavailableError(reason=f"{path}: {exc.strerror}", outcome="not_written") from exc
-        rows = list(_rows(copy))
+        rows = list(_rows(copy, str(path)))
         for session_id, *row in rows:
             with suppress(KeyringError, LedgerCorruptError, AttributeError):
                 head = seal.open(session_id, *row)
@@ -57,8 +58,10 @@ def salvage(path: Path, keyring: Keyring, store_id: str) -> dict[str, Head]:
     return found
 
 
-def _rows(copy: Path) -> Iterator[tuple[Any, ...]]:
+def _rows(copy: Path, path: str) -> Iterator[tuple[Any, ...]]:
     with closing(sqlite3.connect(copy)) as connection:
+        with suppress(sqlite3.DatabaseError):
+            schema.refuse_newer(connection, path)
         for order in ("ASC", "DESC"):
             try:
                 yield from connection.execute(_ROWS.format(order=order))
