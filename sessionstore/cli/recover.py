@@ -51,8 +51,8 @@ def command(invocation: Invocation, old: str | None, dry_run: bool, confirmed: b
     config = invocation.load_config().config
     consent = "recover-ledger --confirm" if confirmed else "recover-ledger, asked on a terminal"
     done = recover_ledger(config, consent=consent, old=old, dry_run=True)
+    output.say(_summary(done))
     if not dry_run:
-        output.say(_summary(done))
         question = "Make a new ledger? What only the old one knew is given up."
         confirm.ask(question, confirmed=confirmed, doing="making a new ledger", declined="nothing was made")
         done = recover_ledger(config, consent=consent, old=old)
