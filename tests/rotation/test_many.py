@@ -89,8 +89,11 @@ def test_beside_writers_no_acknowledged_append_is_lost_however_often_it_is_kille
     try:
         for writer in writers:
             assert writer.stdout is not None and writer.stdout.readline() == "at work\n"
-        for phase, at in (("settling", 20), ("sessions", 5), ("sessions", 20), ("rows", 1)):
+        for phase, at in (("settling", 20), ("sessions", 1)):
             assert rotate(home, phase, at).returncode == -signal.SIGKILL, (phase, at)
+        # The writers bring sessions under the new key, too: it may be done before it comes to these.
+        for phase, at in (("sessions", 5), ("rows", 1)):
+            assert rotate(home, phase, at).returncode in (0, -signal.SIGKILL), (phase, at)
         last = rotate(home)
         assert last.returncode == 0, last.stderr
     finally:

@@ -142,6 +142,44 @@ class TestRecover:
             assert store.load(ids[0]).rev == 4
             assert store.append(ids[0], [{"n": 13}]) == 5
 
+    def test_nor_is_one_that_was_rewritten_since_kept_out(self, home: Path, ids: list[str]) -> None:
+        older = file(home, ids[0]).read_bytes()
+        with opened(home) as store:
+            store._ground.audit.record("resume_committed", session_id=ids[0], rev=3)
+            store.append(ids[0], [{"n": 11}])
+            store.rewind(ids[0], 2)
+        newest = file(home, ids[0]).read_bytes()
+        file(home, ids[0]).write_bytes(older)
+        lose(home)
+        assert [broken.code for broken in recover_ledger(config_of(home), consent=WHO).left] == ["rollback"]
+        file(home, ids[0]).write_bytes(newest)
+        with opened(home) as store:
+            assert (store.load(ids[0]).rev, store.load(ids[0]).entries) == (4, ({"n": 0}, {"n": 9}))
+            assert store.append(ids[0], [{"n": 12}]) == 5
+
+    def test_a_restore_of_one_that_was_left_survives_a_ledger_that_refuses(
+        self, home: Path, ids: list[str], ledger_locked: Any
+    ) -> None:
+        older = file(home, ids[0]).read_bytes()
+        with opened(home) as store:
+            store.append(ids[0], [{"n": 11}])
+            store._ground.audit.record("resume_committed", session_id=ids[0], rev=3)
+        file(home, ids[0]).write_bytes(older)
+        lose(home)
+        recover_ledger(config_of(home), consent=WHO)
+        with open_store(config=config_of(home, lock_timeout_s=0.05)) as store:
+            commit = store._ground.ledger.commit
+
+            def refuse(*args: Any, **named: Any) -> None:
+                with ledger_locked():
+                    commit(*args, **named)
+
+            store._ground.ledger.commit = refuse  # type: ignore[method-assign]
+            with pytest.raises(errors.StoreUnavailableError):
+                store.restore(ids[0], 2, consent=WHO)
+        with opened(home) as store:
+            assert (store.load(ids[0]).rev, store.load(ids[0]).entries) == (4, ({"n": 0}, {"n": 9}))
+
     def test_one_the_audit_log_knows_and_that_has_no_file_is_named(self, home: Path, ids: list[str]) -> None:
         with opened(home) as store:
             for id, rev in ((ids[0], 2), (ids[1], 1)):
