@@ -113,3 +113,55 @@ def test_beside_writers_no_acknowledged_append_is_lost_however_often_it_is_kille
         assert not store.retire_key(old, destroy=True).any
         assert Counter(result.code for result in store.verify()) == {"ok": len(ids)}
         assert store.verify_audit().ok
+
+
+_RETIRE = """
+import os, signal, sys
+from sessionstore import open_store
+from sessionstore.audit import AuditLog
+from sessionstore.keystore import FileKeyStore
+from sessionstore.ledger.generation import Generations
+die_at, seen = int(sys.argv[2]), 0
+def step():
+    global seen
+    seen += 1
+    if seen == die_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+def around(cls, name):
+    real = getattr(cls, name)
+    def call(*args, **named):
+        step()
+        result = real(*args, **named)
+        step()
+        return result
+    setattr(cls, name, call)
+with open_store(sys.argv[1], environ={}) as store:
+    for cls, name in ((FileKeyStore, "replace"), (Generations, "follow"), (AuditLog, "record")):
+        around(cls, name)
+    store.retire_key(store.list_keys()[0].id, destroy=True)
+print(seen)
+"""
+
+
+def test_retiring_killed_at_every_step_is_done_or_not_and_can_be_done_again(home: Path) -> None:
+    def retire(root: Path, die_at: int) -> subprocess.CompletedProcess[str]:
+        with open_store(root, environ={}) as store:
+            store.create(entries=[{"n": 1}])
+            store.rotate_keys()
+        command = [sys.executable, "-W", "error", "-c", _RETIRE, str(root), str(die_at)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    steps = int(retire(home.with_name("counted"), 0).stdout)
+    assert steps == 6
+    ends = set()
+    for die_at in range(1, steps + 1):
+        root = home.with_name(f"killed-{die_at}")
+        assert retire(root, die_at).returncode == -signal.SIGKILL
+        with open_store(root, environ={}) as store:
+            old, new = store.list_keys()
+            ends.add(old.status)
+            assert (new.status, [result.code for result in store.verify()]) == ("primary", ["ok"])
+            store.retire_key(old.id, destroy=True)
+            assert [key.status for key in store.list_keys()] == ["destroyed", "primary"]
+            assert store.rotate_keys().finished and store.verify_keys().ok and store.verify_audit().ok
+    assert ends == {"verify_only", "destroyed"}
