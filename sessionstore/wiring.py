@@ -24,7 +24,7 @@ from sessionstore.errors import InvalidValueError, StoreMismatchError, StoreUnav
 from sessionstore.fs import Directory, Locks
 from sessionstore.fs.mount import file_system_kind
 from sessionstore.keystore import LOCK, FileKeyStore, KeyChanges, provider_of
-from sessionstore.ledger import Ledger
+from sessionstore.ledger import Ledger, salvage
 from sessionstore.ledger.files import clear_traces
 from sessionstore.model import Rebuilt, utc_now
 from sessionstore.recovery import check_consent, rebuild
@@ -128,21 +128,26 @@ def claim_store(config: Config) -> str:
         return store_id
 
 
-def recover_ledger(config: Config, *, consent: str, dry_run: bool = False) -> Rebuilt:
+def recover_ledger(
+    config: Config, *, consent: str, old: str | os.PathLike[str] | None = None, dry_run: bool = False
+) -> Rebuilt:
     """Make a new ledger from the session files, because the old one is gone for good and a person agrees.
 
-    Sessions that verify under the present key are recorded anew, and the data directory is bound. Not to be had back:
-    deletions, older keys' files, the inventory of unsigned files, and newer states than the files and the audit log
-    tell of.
+    Sessions that verify under the present key are recorded anew, and the data directory is bound. The audit log is kept
+    whole: its files are anchored as they are, and what it knows of sessions still counts. Not to be had back:
+    deletions, older keys' files, the inventory of unsigned files, and newer states than the files, the audit log and
+    `old` tell of.
 
     Args:
         config: The settings.
         consent: Who agreed, in words (1 to 200 characters): it goes into the audit log.
+        old: The old ledger, damaged and moved away: rows of it that are good count as they are.
         dry_run: Only say what would be recorded; nothing is made.
 
     Raises:
         InvalidValueError: No consent is given.
-        StoreUnavailableError: There is a ledger, or as `open_store`.
+        StoreUnavailableError: There is a ledger, `old` cannot be read, or as `open_store`.
+        LedgerCorruptError: Nothing in `old` can be read.
         KeyringError, StoreMismatchError: As `open_store`.
     """
     check_consent(consent)
@@ -150,6 +155,7 @@ def recover_ledger(config: Config, *, consent: str, dry_run: bool = False) -> Re
         places = _places(config, opened, memory=False, make=False)
         opened.enter_context(places.locks.hold(LOCK, timeout_s=config.lock_timeout_s))
         keyring, store_id = places.start.without_ledger()
+        known = {} if old is None else salvage(Path(old), keyring, store_id)
         state = places.state
         if dry_run:
             elsewhere = opened.enter_context(tempfile.TemporaryDirectory(prefix="sessionstore-"))
@@ -172,9 +178,7 @@ def recover_ledger(config: Config, *, consent: str, dry_run: bool = False) -> Re
                     now=utc_now,
                     read_only=dry_run,
                 )
-                rebuilt = rebuild(ground)
-                if not dry_run:
-                    audit.record("ledger_rebuilt", taken=len(rebuilt.taken), left=len(rebuilt.left), consent=consent)
+                rebuilt = rebuild(ground, known, consent)
         if not dry_run:
             Ledger.place(state)
         return rebuilt

@@ -124,7 +124,7 @@ EVENTS: dict[str, Event] = {
     ),
     "ledger_rebuilt": Event(
         what="the ledger was lost, and a new one was made of the session files",
-        fields={"taken": count, "left": count, "consent": text},
+        fields={"taken": count, "left": count, "audit_files": count, "audit_doubts": count, "consent": text},
         grants=True,
         synced=True,
         warns=True,

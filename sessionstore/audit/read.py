@@ -66,6 +66,8 @@ class AuditReader:
         self._rows = rows
         self._locks = locks
         self._timeout_s = timeout_s
+        # Rows of files that a lost ledger knew, until the new one has them.
+        self.found: list[AuditFile] = []
 
     def records(self) -> Iterator[AuditRecord]:
         """Yield what the verified lines say, oldest first. Lines that do not verify are left out; `verify` names them.
@@ -78,7 +80,7 @@ class AuditReader:
             if row.state != "retired":
                 found = self._closed(row)
                 yield from _decoded(found.data, found.good)
-        place, newest = Place(), 0
+        place, newest = _behind(moment.files)
         if moment.head is not None:
             good = examine(self._lines, moment.data, moment.head).good
             yield from _decoded(moment.data, good)
@@ -117,6 +119,9 @@ class AuditReader:
                 tally.notes.append(f"{file_name(row.file)}: its last lines were lost when the machine went down")
             elif found.damage is None and row.state == "damaged":
                 tally.notes.append(f"{file_name(row.file)}: was damaged when the next file was begun, and is whole now")
+            elif found.damage is None and row.state == "taken":
+                some = f"only {row.lines:,} of its lines" if row.lines else "none of its lines"
+                tally.notes.append(f"{file_name(row.file)}: when the ledger was made anew, {some} could be checked")
         self._newest(moment, tally)
         return AuditReport(
             lines=tally.lines,
@@ -127,7 +132,7 @@ class AuditReader:
         )
 
     def _newest(self, moment: Moment, tally: _Tally) -> None:
-        head, place, newest = moment.head, Place(), 0
+        head, (place, newest) = moment.head, _behind(moment.files)
         if head is not None:
             newest = head.file
             verdict = examine(self._lines, moment.data, head, boot=boot_id())
@@ -160,7 +165,8 @@ class AuditReader:
     def _moment(self) -> Moment:
         with self._locks.hold(LOCK, shared=True, timeout_s=self._timeout_s):
             head, files = self._rows.read()
-            begun, _ = self._bytes(1 if head is None else head.file + 1, 0)
+            files = files or self.found
+            begun, _ = self._bytes((len(files) if head is None else head.file) + 1, 0)
             data, problem = (b"", None) if head is None else self._bytes(head.file, head.end)
             return Moment(files, head, data, problem, self._shelf.numbers(), begun)
 
@@ -177,7 +183,7 @@ class AuditReader:
         if found.damage is not None and found.damage.reason == "missing":
             with self._locks.hold(LOCK, shared=True, timeout_s=self._timeout_s):
                 _, files = self._rows.read()
-            if files[row.file - 1].state == "retired":
+            if any(now.file == row.file and now.state == "retired" for now in files):
                 return Closed(b"", [], None)
         return found
 
@@ -200,6 +206,10 @@ class _Tally:
         else:
             text = _WORDS[damage.reason].format(line=damage.line)
             self.findings.append(AuditFinding(file_name(number), damage.line, damage.reason, text))
+
+
+def _behind(files: list[AuditFile]) -> tuple[Place, int]:
+    return (Place(files[-1].seq, files[-1].mac), files[-1].file) if files else (Place(), 0)
 
 
 def _decoded(data: bytes, good: list[GoodLine]) -> Iterator[AuditRecord]:

@@ -86,6 +86,8 @@ class Writer:
         self._retirement = retirement
         self._max_file_bytes = max_file_bytes
         self._now = now
+        # Rows of files that a lost ledger knew; they are committed with the first event.
+        self.found: list[AuditFile] = []
 
     def needs_renewal(self, stored: AuditHead) -> bool:
         """Whether the newest file holds a line under another key than the primary one."""
@@ -201,8 +203,12 @@ class Writer:
 
     def _begin(self, stored: AuditHead | None, end: End | None, events: list[Ready], now: datetime) -> None:
         """Make the next file with these events as its first lines, and its head."""
-        number = 1 if stored is None else stored.file + 1
-        before = Place() if end is None else Place(end.head.seq, end.head.mac)
+        number = len(self.found) + 1 if stored is None else stored.file + 1
+        closed = self.found if stored is None else []
+        before = Place(closed[-1].seq, closed[-1].mac) if closed else Place()
+        if end is not None:
+            before = Place(end.head.seq, end.head.mac)
+            closed = [] if end.closed is None else [end.closed]
         new = AuditHead(
             file=number,
             seq=before.seq,
@@ -228,7 +234,7 @@ class Writer:
         else:
             status = self._shelf.made().write_atomic(file_name(number), (data,), replace=left is not None)
         head = self._at(replace(head, lines=head.lines + len(events)), place, status, synced=True)
-        self._rows.begin(head, stored, None if end is None else end.closed)
+        self._rows.begin(head, stored, *closed)
 
     def _left_behind(self, new: AuditHead) -> End | None:
         """What has the name of the next file already, None if nothing has.

@@ -27,9 +27,16 @@ if TYPE_CHECKING:
 @click.argument("session", metavar="[ID]", required=False, shell_complete=complete_id)
 @click.option("--dir", "directory", metavar="DIR", type=click.Path(), help="Every unsigned file in DIR; copied.")
 @click.option("--sealed", is_flag=True, help="A sealed file, whose record or key was lost.")
+@click.option("--accept-rev", metavar="N", type=int, help="The revision of a sealed file that is an older state.")
 @confirm.consent_options("Only say what would be adopted.")
 def command(
-    invocation: Invocation, session: str | None, directory: str | None, sealed: bool, dry_run: bool, confirmed: bool
+    invocation: Invocation,
+    session: str | None,
+    directory: str | None,
+    sealed: bool,
+    accept_rev: int | None,
+    dry_run: bool,
+    confirmed: bool,
 ) -> int | None:
     """Vouch for session files.
 
@@ -48,8 +55,10 @@ def command(
     if sealed:
         if session is None:
             raise click.UsageError("--sealed takes an ID")
-        adopt_sealed(invocation, session, dry_run=dry_run, confirmed=confirmed)
+        adopt_sealed(invocation, session, accept_rev=accept_rev, dry_run=dry_run, confirmed=confirmed)
         return None
+    if accept_rev is not None:
+        raise click.UsageError("--accept-rev goes with --sealed")
     return _adopt_unsigned(invocation, session, directory, dry_run=dry_run, confirmed=confirmed)
 
 

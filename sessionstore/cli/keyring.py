@@ -98,6 +98,9 @@ def rotate(invocation: Invocation, finish: bool, leaked: bool) -> int | None:
         output.line(line)
     if report.reason:
         output.note(report.reason, label="not finished")
+    elif code is None and not leaked:
+        text = f"`{invocation.prog} keys list` shows which older key nothing needs any more; `keys retire KEY` ends it"
+        output.note(text, label="hint")
     return code
 
 
@@ -126,7 +129,7 @@ def retire(
     if invocation.json:
         output.value({"id": key_id, "status": status, "needs": needs})
         return
-    output.line(f"key {key_id}  {status}" + (f"  needed for {needs}" if needs.any else ""))
+    output.line(f"key {key_id}  {status}" + (f"  needed for {needs}" if needs.any or dry_run else ""))
 
 
 def _told(report: RotationReport, *, leaked: bool) -> Iterator[str]:
@@ -155,16 +158,18 @@ def _tell_primary(store: SessionStore) -> None:
 def _bars() -> Iterator[Callable[[str, int, int], None]]:
     """One bar for each phase; given to a rotation as its `progress`."""
     open_bars: list[Any] = []
-    phase_now = ""
+    phase_now, shown = "", 0
 
     def told(phase: str, done: int, total: int) -> None:
-        nonlocal phase_now
+        nonlocal phase_now, shown
         if phase != phase_now:
             close()
-            phase_now = phase
+            phase_now, shown = phase, 0
             bar = progress(_PHASES[phase], total)
             open_bars.extend((bar, bar.__enter__()))
-        open_bars[1].step()
+        for _ in range(done - shown):  # rows come by the page
+            open_bars[1].step()
+        shown = done
 
     def close() -> None:
         if open_bars:

@@ -13,17 +13,23 @@ if TYPE_CHECKING:
     from sessionstore.model import SealedAdoption
 
 
-def adopt_sealed(invocation: Invocation, session: str, *, dry_run: bool, confirmed: bool) -> None:
+def adopt_sealed(
+    invocation: Invocation, session: str, *, accept_rev: int | None = None, dry_run: bool, confirmed: bool
+) -> None:
     """Show what the file says and what could be checked, ask, and take it in."""
     consent = "adopt --sealed --confirm" if confirmed else "adopt --sealed, asked on a terminal"
     with invocation.open_store() as store:
         session_id = resolve(store, session)
         done = store.adopt_sealed(session_id, consent=consent, dry_run=True)
         if not dry_run:
+            if done.known_rev > done.file_rev != accept_rev:
+                store.adopt_sealed(
+                    session_id, consent=consent, accept_rev=accept_rev
+                )  # refused before anybody is asked
             output.say_lines("\n".join(_lines(done)))
             question = "Do you know where this file comes from, and take it as genuine?"
             confirm.ask(question, confirmed=confirmed, doing="adopting a file", declined="nothing was adopted")
-            done = store.adopt_sealed(session_id, consent=consent)
+            done = store.adopt_sealed(session_id, consent=consent, accept_rev=accept_rev)
     if invocation.json:
         members: dict[str, Any] = {name: getattr(done, name) for name in done.__struct_fields__}
         output.value({"would_adopt" if dry_run else "adopted": members})
@@ -45,4 +51,11 @@ def _lines(adoption: SealedAdoption) -> list[str]:
     ]
     if adoption.known_rev > adoption.file_rev:
         lines.append(f"  known       revision {adoption.known_rev}, audit log: the file is an older state")
+    else:
+        known = (
+            f"revision {adoption.known_rev}, audit log"
+            if adoption.known_rev
+            else "nothing: no record says how far it got"
+        )
+        lines.append(f"  known       {known}")
     return [*lines, f"  becomes     revision {adoption.rev}, provenance adopted"]

@@ -40,7 +40,10 @@ class KeyUnavailableError(KeyringError):
 
     code = "key_unavailable"
     sentence = "the signing key is not available ({reason})"
-    advice = "restore {path} from a backup; without it nothing here can be verified"
+    advice = (
+        "restore {path} from a backup; without one nothing can be verified: move the state directory and the session "
+        "files aside, begin anew, put the files back, and vouch for each with `sessionstore adopt ID --sealed`"
+    )
     reason: str
     path: str
 

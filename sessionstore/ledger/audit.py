@@ -90,16 +90,16 @@ class AuditRows:
             if not self._generations.settle():
                 raise _moved()
 
-    def begin(self, new: AuditHead, old: AuditHead | None, closed: AuditFile | None) -> None:
-        """Commit the head of a new file together with the row of the file before it, synced. Errors as `move`."""
+    def begin(self, new: AuditHead, old: AuditHead | None, *closed: AuditFile) -> None:
+        """Commit the head of a new file together with the rows of files before it, synced. Errors as `move`."""
         with self._database.transaction(durable=True) as connection:
             if old is None:
                 connection.execute(_PUT, (self._store_id, 0, *self._signed(new)))
             else:
                 if connection.execute(_MOVE, self._statement(new, old)).rowcount == 0:
                     raise _moved()
-            if closed is not None:
-                self._put(connection, closed)
+            for file in closed:
+                self._put(connection, file)
             self._anchors.set_audit_file(connection, self._store_id, new.file)
 
     def change(self, *files: AuditFile) -> None:

@@ -21,7 +21,7 @@ from sessionstore.model import Policy, Provenance
 
 HeadState = Literal["creating", "live", "deleting", "deleted"]
 InventoryState = Literal["listed", "migrated"]
-AuditFileState = Literal["closed", "damaged", "cut", "retired"]
+AuditFileState = Literal["closed", "damaged", "cut", "retired", "taken"]
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -202,13 +202,15 @@ class AuditFile(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=F
     Attributes:
         file: Its number.
         state: `closed`; `damaged`: it was not what was written when the next file was begun; `cut`: its unsynced end
-            was lost with the machine; `retired`: removed because of its age.
+            was lost with the machine; `retired`: removed because of its age; `taken`: found when the ledger was made
+            anew, and not all of it could be checked.
         start_seq, start_mac: Sequence number and MAC of the line before its first.
         seq, mac: Of its last line, or where that was lost, of the line that was last; the next file goes on from here.
         end: Offset after that line, in bytes.
-        lines: How many lines were written.
+        lines: How many lines were written; if taken, how many count.
         day: UTC date of its first line.
-        digest: SHA-256 of its bytes when it was closed or found cut, 32 bytes; empty if damaged.
+        digest: SHA-256 of its bytes when it was closed, found cut or taken, 32 bytes; empty if damaged.
+        first: If taken, the number of the first line that counts.
     """
 
     file: int
@@ -221,6 +223,7 @@ class AuditFile(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=F
     lines: int
     day: str
     digest: bytes
+    first: int = 0
 
 
 class PolicyRow(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -86,6 +86,14 @@ def check(connection: sqlite3.Connection, path: str) -> None:
     Raises:
         LedgerCorruptError: It is from a newer release, or is not a ledger, or its schema was changed.
     """
+    version = refuse_newer(connection, path)
+    found = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name, sql").fetchall()
+    if version != VERSION or found != sorted(_OBJECTS.items()):
+        raise LedgerCorruptError(path=path, reason="it is not a ledger, or its tables were changed")
+
+
+def refuse_newer(connection: sqlite3.Connection, path: str) -> int:
+    """The version of the schema. Errors as `check`, of a newer release only."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise LedgerCorruptError(
@@ -93,6 +101,4 @@ def check(connection: sqlite3.Connection, path: str) -> None:
             reason="written by a newer release",
             hint="use the release that wrote it, or a newer one; nothing was changed",
         )
-    found = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name, sql").fetchall()
-    if version != VERSION or found != sorted(_OBJECTS.items()):
-        raise LedgerCorruptError(path=path, reason="it is not a ledger, or its tables were changed")
+    return int(version)

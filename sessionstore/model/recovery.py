@@ -132,8 +132,14 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         taken: Sessions that have a record again.
-        left: Files that have none, with the code and the reason.
+        left: Sessions that are refused from now on, and files without a record, with the code and the reason.
+        unproven: Of those taken, how many nothing but their file says to be at that revision.
+        audit_files: Files of the audit log that were taken over.
+        audit_doubts: How many of those are missing, damaged, or hold lines that could not be checked.
     """
 
     taken: tuple[SessionSummary, ...]
     left: tuple[Unreadable, ...]
+    unproven: int = 0
+    audit_files: int = 0
+    audit_doubts: int = 0

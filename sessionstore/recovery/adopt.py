@@ -27,6 +27,7 @@ from sessionstore.errors import (
     InvalidValueError,
     MalformedError,
     ProjectPathError,
+    RollbackError,
     SessionLimitError,
     SessionNotFoundError,
     TooLargeError,
@@ -72,7 +73,9 @@ class _Whole(NamedTuple):
     checked: bool
 
 
-def adopt_sealed(edits: StoreEdits, session_id: str, *, consent: str, dry_run: bool) -> SealedAdoption:
+def adopt_sealed(
+    edits: StoreEdits, session_id: str, *, consent: str, accept_rev: int | None, dry_run: bool
+) -> SealedAdoption:
     """See `SessionStore.adopt_sealed`."""
     ground = edits._ground
     check_id(session_id)
@@ -106,6 +109,9 @@ def adopt_sealed(edits: StoreEdits, session_id: str, *, consent: str, dry_run: b
             known_rev=known_rev,
             rev=max(seal.rev, known_rev) + 1,
         )
+        if not dry_run and known_rev > seal.rev and accept_rev != seal.rev:
+            hint = f"an older copy of the file was put here; to take it all the same, add `--accept-rev {seal.rev}`"
+            raise RollbackError(session_id=session_id, rev=seal.rev, head_rev=known_rev, hint=hint)
         made = _Making(edits, whole, adoption)
         if dry_run:
             for _ in made.lines():

@@ -230,13 +230,14 @@ def _standing(session_id: str, direction: Direction, last: Sealed | None, known:
         known_rev=known.rev,
         known_at=known.at,
         known_by=known.by,
-        command=_command(session_id, direction, rev),
+        command=_command(session_id, direction, rev, known.rev),
     )
 
 
-def _command(session_id: str, direction: Direction, rev: int) -> str:
+def _command(session_id: str, direction: Direction, rev: int, known_rev: int) -> str:
     if direction == "no_record":
-        return f"sessionstore adopt {session_id} --sealed"
+        older = f" --accept-rev {rev}" if rev < known_rev else ""
+        return f"sessionstore adopt {session_id} --sealed{older}"
     if direction == "file_gone":
         return f"sessionstore delete {session_id}"
     if direction == "deleted_here":

@@ -61,23 +61,27 @@ class StoreRecovery(StoreEdits):
         """
         return restoring.rebase(self, consent=consent, dry_run=dry_run)
 
-    def adopt_sealed(self, id: str, *, consent: str, dry_run: bool = False) -> SealedAdoption:
+    def adopt_sealed(
+        self, id: str, *, consent: str, accept_rev: int | None = None, dry_run: bool = False
+    ) -> SealedAdoption:
         """Take in a sealed file without a record here, as you vouch for it: its key or its record was lost.
 
         The file must be whole, and every signature good whose key is here. It is sealed anew under the present key,
         with provenance `adopted`; the original goes into quarantine. A project that no signature vouches for has to be
-        bound again. It may be an older state: see `known_rev` of what is returned.
+        bound again.
 
         Args:
             consent: Who vouches, in words (1 to 200 characters): it goes into the audit log.
+            accept_rev: The revision of the file. Needed if the audit log knows a higher one: `known_rev` of a dry run.
             dry_run: Only check, and say what would be taken in.
 
         Raises:
             InvalidSignatureError: The file is damaged, or a key that is here did not sign it.
+            RollbackError: The audit log knows a higher revision, and that of the file was not named.
             KeyDisabledError: Only a key sealed it that was given up here.
             WrongSessionError: It is the file of another session.
             InvalidValueError: The session is known here, or no consent is given.
             AlreadyExistsError: Its external key is taken.
             MalformedError, TooDeepError, TooLargeError, SessionLimitError: It holds what cannot be kept here.
         """
-        return adopting.adopt_sealed(self, id, consent=consent, dry_run=dry_run)
+        return adopting.adopt_sealed(self, id, consent=consent, accept_rev=accept_rev, dry_run=dry_run)

@@ -43,7 +43,7 @@ def reseal(edits: StoreEdits, found: Found, rev: int) -> int:
         max_session_bytes=ground.config.max_session_bytes,
         idempotency_key=seal.idempotency_key,
         first_rev=rev,
-        replaces=head.tag,
+        replaces=head.tag or found.sealed.signature,
     )
     edits._writer.logs.forget(head.session_id)
     lines = _lines(ground, edits._reader, found, state)

@@ -131,13 +131,11 @@ def refuse_read_only(ground: Ground) -> None:
 
 def _stray_signers(ground: Ground) -> Iterator[str]:
     """The key of each sealed file that no session stands for."""
-    states = ground.ledger.ids()
+    # A head that names a revision without a seal does not stand for its file.
+    heads = ground.ledger.heads(states=("creating", "live", "deleting"))
+    known = {head.session_id for head in heads if head.tag or head.state != "live"}
     for name, stamp in ground.backend.scan():
-        if (
-            stamp is None
-            or not name.endswith(_SUFFIX)
-            or states.get(name.removesuffix(_SUFFIX), "deleted") != "deleted"
-        ):
+        if stamp is None or not name.endswith(_SUFFIX) or name.removesuffix(_SUFFIX) in known:
             continue
         log = ground.backend.open(name)
         if log is not None:

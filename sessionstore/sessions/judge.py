@@ -47,7 +47,9 @@ def accept_rewritten(ground: Ground, head: Head, log: Log, size: int) -> Sealed:
         if good.began is not None and not good.broken:
             refuse_given_up(ground, good.began.key_id, session_id)
     replaces = None if good.first is None else good.first.seal.replaces
-    on_top = whole is not None and replaces == (head.tag or None) and whole.seal.rev > head.rev
+    # A head without a seal that names a revision was made with a new ledger: what came before it is not known.
+    fits = replaces == (head.tag or None) or (not head.tag and head.rev > 0)
+    on_top = whole is not None and fits and whole.seal.rev > head.rev
     if whole is not None and on_top and whole.key_id == ground.keyring.primary.id:
         return whole
     if last is not None and not good.broken and last.end == size:

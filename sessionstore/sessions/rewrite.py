@@ -11,8 +11,7 @@ audit log first, and not done while the session runs. Doing it again is safe, al
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import closing
-from typing import Any
+from contextlib import ExitStack, closing
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -23,7 +22,6 @@ from sessionstore.format.lines import (
     OPEN,
     State,
     StateChange,
-    decode_entry,
     entry_line,
     read_lines,
     state_line,
@@ -32,6 +30,7 @@ from sessionstore.format.log import Batch
 from sessionstore.ledger import Head, HeadState, scrub
 from sessionstore.model import Redaction, check_id
 from sessionstore.redaction import Redactor
+from sessionstore.sessions.edit import Edit
 from sessionstore.sessions.ground import Ground, file_name
 from sessionstore.sessions.look import Found
 from sessionstore.sessions.opened import Ready
@@ -51,51 +50,6 @@ UNREACHED = (
     "documents that were exported, and whatever has read the session",
     "the memory of other processes",
 )
-
-
-class _Edit:
-    """What becomes of each line: the first `keep` entries stay, changed where there is something to take out."""
-
-    def __init__(self, keep: int, redactor: Redactor | None = None, blank: Collection[int] = ()) -> None:
-        self.keep = keep
-        self.entries = 0
-        self._redactor = redactor
-        self._blank = frozenset(blank)
-
-    @property
-    def found(self) -> dict[str, int]:
-        """How often something was taken out, by kind."""
-        return {} if self._redactor is None else dict(sorted(self._redactor.counts.items()))
-
-    @property
-    def kept(self) -> int:
-        """How many ids, roles, types and times a pattern fits."""
-        return 0 if self._redactor is None else self._redactor.kept
-
-    def state(self, state: State) -> State:
-        """The state as it is to be."""
-        return state if self._redactor is None else self._redactor.described(state)
-
-    def entry(self, index: int, line: bytes) -> dict[str, Any] | None:
-        """The entry as it is to be, None for as it stands."""
-        if self._redactor is None:
-            return None
-        old = decode_entry(line)
-        new = self._redactor.value(self._redactor.entry(old) if index in self._blank else old)
-        if new is old:
-            return None
-        self.entries += 1
-        return dict(new)
-
-    def clean(self, text: str | None) -> str | None:
-        """The text, if there is nothing in it to take out; else None."""
-        if text is None or self._redactor is None:
-            return text
-        return text if self._redactor.text(text) == text else None
-
-    def fits(self, *texts: str | None) -> bool:
-        """Whether there is something to take out of one of these."""
-        return any(text is not None and self.clean(text) is None for text in texts)
 
 
 class Rewriter:
@@ -125,12 +79,12 @@ class Rewriter:
             if drop < 0 or not 0 <= first <= ready.head.entries:
                 what = "entries to remove" if drop else "entries to keep"
                 raise InvalidValueError(what=what, reason=f"0 to {ready.head.entries} are possible")
-            return self._write(ready, _Edit(first))
+            return self._write(ready, Edit(first))
 
     def reseal(self, session_id: str) -> None:
         """Write the session anew as it is, under the primary key. Its time stays what it was: nothing was saved."""
         with self._ground.locked(session_id), closing(self._writer.logs.ready(session_id)) as ready:
-            self._write(ready, _Edit(ready.head.entries), saves=False)
+            self._write(ready, Edit(ready.head.entries), saves=False)
 
     def compact(self, session_id: str) -> bool:
         """Rewrite the session if its seals are over a third of it and over 1 MiB; whether that was done.
@@ -193,7 +147,7 @@ class Rewriter:
                 ground.audit.record(
                     "redaction", session_id=session_id, entries=counted.entries, found=sum(counted.found.values())
                 )
-                rev = self._write(ready, _Edit(ready.head.entries, make(), blank))
+                rev = self._write(ready, Edit(ready.head.entries, make(), blank))
             report = self._report(found, counted, backend.purge(session_id), rev, notices)
         try:
             scrub(ground.ledger)
@@ -202,25 +156,23 @@ class Rewriter:
             return replace(report, unfinished=unfinished)
         return report
 
-    def _counted(self, found: Found, redactor: Redactor, blank: Collection[int]) -> _Edit:
+    def _counted(self, found: Found, redactor: Redactor, blank: Collection[int]) -> Edit:
         """The edit after it went through everything once, for its counts."""
         seal = found.sealed.seal
         if not all(0 <= index < seal.entries for index in blank):
             raise InvalidValueError(what="entry", reason=f"this session has {seal.entries}, the first one is 0")
-        edit = _Edit(seal.entries, redactor, blank)
+        edit = Edit(seal.entries, redactor, blank)
         for _ in self._lines(found, edit, edit.state(self._reader.state(found))):
             pass
         return edit
 
-    def _notices(self, session_id: str) -> frozenset[str]:
+    def _notices(self, session_id: str) -> Collection[str]:
         """What is to be said of the file as it is: whoever opens it to write mends it."""
-        log = self._ground.backend.open(file_name(session_id))
-        if log is None:
-            return frozenset()
-        with closing(log):
-            return frozenset(log.notices)
+        with ExitStack() as opened:
+            log = self._ground.backend.open(file_name(session_id))
+            return () if log is None else opened.enter_context(closing(log)).notices
 
-    def _report(self, found: Found, edit: _Edit, purged: Purged, rev: int, notices: Collection[str]) -> Redaction:
+    def _report(self, found: Found, edit: Edit, purged: Purged, rev: int, notices: Collection[str]) -> Redaction:
         head, taken = found.head, edit.found
         unreached = [
             f"session {other}, which comes from the same conversation by fork or import, and has entries of its own"
@@ -242,7 +194,7 @@ class Rewriter:
             unreached=(*unreached, *UNREACHED),
         )
 
-    def _write(self, ready: Ready, edit: _Edit, *, saves: bool = True) -> int:
+    def _write(self, ready: Ready, edit: Edit, *, saves: bool = True) -> int:
         """Put the edited session in the place of the old one. The caller holds the write lock."""
         ground, session_id = self._ground, ready.head.session_id
         found = self._reader.find(session_id)
@@ -267,7 +219,7 @@ class Rewriter:
         head, _ = self._writer.anchor(batch.sealed, stamp, ready.head, durable=True)
         return head.rev
 
-    def _lines(self, found: Found, edit: _Edit, state: State) -> Iterator[bytes]:
+    def _lines(self, found: Found, edit: Edit, state: State) -> Iterator[bytes]:
         """The open line, the whole state as one line, and the entries that stay, verified on the way."""
         config = self._ground.config
         index = 0

@@ -155,8 +155,44 @@ class TestLostLedger:
             open_store(root, environ={})
         done = recover_ledger(config, consent=WHO)
         assert [(broken.name, broken.code) for broken in done.left] == [(victim.id, "rollback")]
-        with open_store(root, environ={}) as again, pytest.raises(errors.UnanchoredError):
-            again.load(victim.id)
+        with open_store(root, environ={}) as again:
+            for refused in (lambda: again.load(victim.id), lambda: again.adopt_sealed(victim.id, consent=WHO)):
+                with pytest.raises(errors.RollbackError) as caught:
+                    refused()
+                assert caught.value.head_rev == victim.session.rev
+
+    def test_nor_after_a_change_of_keys_that_left_what_is_known_to_an_older_file_of_the_log(
+        self, victim: Any, root: Any
+    ) -> None:
+        store = victim.store
+        older = victim.path.read_bytes()
+        for number in range(2):
+            store.append(victim.id, [{"n": number}])
+            store._ground.audit.record("resume_committed", session_id=victim.id, rev=store.load(victim.id).rev)
+        known = store.load(victim.id).rev
+        store.rotate_keys()
+        log = list(store.audit())
+        store.close()
+        for found in (root / "state").glob("ledger.db*"):
+            found.unlink()
+        victim.put(older)
+        done = recover_ledger(load_config(root=root, environ={}).config, consent=WHO)
+        assert [(broken.name, broken.code) for broken in done.left] == [(victim.id, "unanchored")]
+        with open_store(root, environ={}) as again:
+            assert list(again.audit())[: len(log)] == log and again.verify_audit().ok
+            with pytest.raises(errors.UnanchoredError):
+                again.load(victim.id)
+            with pytest.raises(errors.RollbackError) as caught:
+                again.adopt_sealed(victim.id, consent=WHO)
+            assert (caught.value.rev, caught.value.head_rev) == (victim.session.rev, known)
+
+    def test_where_nothing_knows_more_the_question_says_so(self, victim: Any, states: list[bytes], root: Any) -> None:
+        victim.store.close()
+        for found in [*(root / "state").glob("ledger.db*"), *(root / "state" / "audit").glob("*.jsonl")]:
+            found.unlink()
+        victim.put(states[1])
+        config = load_config(root=root, environ={}).config
+        assert recover_ledger(config, consent=WHO, dry_run=True).unproven == 1
 
     def test_unsigned_files_planted_meanwhile_are_not_listed_as_genuine(self, victim: Any, root: Any) -> None:
         victim.store.close()

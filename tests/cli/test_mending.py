@@ -220,7 +220,10 @@ class TestRecoverLedger:
         assert "`sessionstore recover-ledger --dry-run`" in doctor.err
 
     def test_it_is_made_with_consent_only(self, call, home: Path, lost: str) -> None:
-        assert call("recover-ledger", "--dry-run") == (0, f"would record {lost}  revision 2  first\n", "")
+        summary = (
+            "1 session can be recorded anew, 0 are left; of 1, nothing but the file says that it is the newest state\n"
+        )
+        assert call("recover-ledger", "--dry-run") == (0, f"would record {lost}  revision 2  first\n", summary)
         assert call("recover-ledger").code == 2
         assert not (home / "state/ledger.db").exists()
         ran = call("recover-ledger", "--confirm")

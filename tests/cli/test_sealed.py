@@ -26,9 +26,10 @@ def stranger(call, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     @command_of("adopt-it", examples=["sessionstore adopt-it ID"], exit_codes=(exits.NOT_TRUSTED,))
     @session_argument
     @confirm.consent_options("Only say.")
-    def made(invocation: Invocation, session: str, dry_run: bool, confirmed: bool) -> None:
+    @click.option("--accept-rev", type=int)
+    def made(invocation: Invocation, session: str, accept_rev: int | None, dry_run: bool, confirmed: bool) -> None:
         """Adopt a sealed file."""
-        adopt_sealed(invocation, session, dry_run=dry_run, confirmed=confirmed)
+        adopt_sealed(invocation, session, accept_rev=accept_rev, dry_run=dry_run, confirmed=confirmed)
 
     module = types.ModuleType("adopting_for_a_test")
     module.command = made  # type: ignore[attr-defined]
@@ -66,5 +67,8 @@ class TestSealed:
             store._ground.audit.record("resume_committed", session_id=stranger, rev=7)
         ran = call("adopt-it", stranger, "--dry-run")
         assert "  known       revision 7, audit log: the file is an older state\n" in ran.out
-        value = call("adopt-it", stranger, "--confirm", "--json").value["adopted"]
+        refused = call("adopt-it", stranger, "--confirm")
+        assert refused.code == 4 and "`--accept-rev 1`" in refused.err
+        assert call("adopt-it", stranger, "--confirm", "--accept-rev", "7", "--json").error["code"] == "rollback"
+        value = call("adopt-it", stranger, "--confirm", "--accept-rev", "1", "--json").value["adopted"]
         assert (value["file_rev"], value["known_rev"], value["rev"]) == (1, 7, 8)

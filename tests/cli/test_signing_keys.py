@@ -46,6 +46,29 @@ class TestRotate:
         assert "sealing sessions anew" in screen.text
         assert "3 sessions sealed anew" in screen.text
 
+    def test_the_bar_follows_rows_that_come_by_the_page(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from contextlib import contextmanager
+
+        from sessionstore.cli import keyring
+        from sessionstore.cli.progress import Progress
+
+        steps: dict[str, int] = {}
+
+        @contextmanager
+        def counted(label: str, total: int):
+            steps[label] = 0
+
+            def advance() -> None:
+                steps[label] += 1
+
+            yield Progress(advance)
+
+        monkeypatch.setattr(keyring, "progress", counted)
+        with keyring._bars() as told:
+            for phase, done in (("sessions", 1), ("sessions", 2), ("rows", 500), ("rows", 1000), ("rows", 1203)):
+                told(phase, done, 1203)
+        assert steps == {"sealing sessions anew": 2, "signing rows anew": 1203}
+
 
 class TestProvider:
     SECRET = bytes(range(32))

@@ -123,7 +123,7 @@ class TestNoticed:
 
     def test_the_audit_log_too(self, ours: Ledger, theirs: Ledger, stored: Stored) -> None:
         head = audit_head()
-        ours.audit.begin(head, None, None)
+        ours.audit.begin(head, None)
         assert theirs.audit.head() == head
         new = promote(ours, stored)
         moved = audit_head(seq=2)
@@ -307,7 +307,7 @@ def fill(ledger: Ledger, make_head: MakeHead) -> None:
 
         attempts.set_clock(AttemptClock(5, "", 0, 0))
         attempts.put("all", [1, 2], leaves_at=100)
-    ledger.audit.begin(audit_head(), None, None)
+    ledger.audit.begin(audit_head(), None)
     closed_row = AuditFile(
         file=1,
         state="closed",

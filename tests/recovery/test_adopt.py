@@ -93,8 +93,17 @@ class TestLostRecord:
         place.store._ground.audit.record("resume_committed", session_id=id, rev=5)
         place.put(id, older)
         store = place.older_ledger()
-        done = store.adopt_sealed(id, consent=WHO)
+        planned = store.adopt_sealed(id, consent=WHO, dry_run=True)
+        assert (planned.file_rev, planned.known_rev, planned.rev) == (4, 5, 6)
+        assert store.rebase_heads(consent=WHO, dry_run=True).left[0].command.endswith(f"{id} --sealed --accept-rev 4")
+        for rev in (None, 3, 5):
+            with pytest.raises(errors.RollbackError) as caught:
+                store.adopt_sealed(id, consent=WHO, accept_rev=rev)
+            assert (caught.value.rev, caught.value.head_rev) == (4, 5) and "--accept-rev 4" in caught.value.hint
+        assert (place.read(id), store.list().sessions) == (older, ())
+        done = store.adopt_sealed(id, consent=WHO, accept_rev=4)
         assert (done.file_rev, done.known_rev, done.rev) == (4, 5, 6)
+        assert store.load(id).rev == 6
 
     def test_another_sessions_file_is_not_taken_in(self, place: Any) -> None:
         id = place.session()

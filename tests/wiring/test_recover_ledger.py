@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,8 @@ def config_of(home: Path, **settings: Any) -> Config:
     return Config(data_dir=home / "data", state_dir=home / "state", **settings)
 
 
-def opened(home: Path) -> SessionStore:
-    return open_store(config=config_of(home))
+def opened(home: Path, **arguments: Any) -> SessionStore:
+    return open_store(config=config_of(home), **arguments)
 
 
 def lose(home: Path) -> None:
@@ -73,7 +75,8 @@ class TestRecover:
             assert store.append(ids[0], [{"n": 10}]) == 3
             assert store.verify_audit().ok
             (event,) = store.audit(events=["ledger_rebuilt"])
-            assert event.fields == {"taken": 3, "left": 0, "consent": WHO}
+            counts = {"taken": 3, "left": 0, "audit_files": 0, "audit_doubts": 0}
+            assert event.fields == {**counts, "consent": WHO}
 
     def test_what_does_not_verify_is_left_and_named(self, home: Path, ids: list[str], tmp_path: Path) -> None:
         with open_store(tmp_path / "elsewhere", environ={}) as other:
@@ -107,6 +110,88 @@ class TestRecover:
         lose(home)
         done = recover_ledger(config_of(home), consent=WHO)
         assert [(broken.name, broken.code) for broken in done.left] == [(ids[0], "rollback")]
+        assert (len(done.taken), done.unproven, done.audit_files, done.audit_doubts) == (2, 2, 1, 0)
+        with opened(home) as store:
+            by_key = (store.load, lambda id: store.adopt_sealed(id, consent=WHO), lambda id: store.find("k0"))
+            for refused in by_key:
+                with pytest.raises(errors.RollbackError) as caught:
+                    refused(ids[0])
+                assert (caught.value.rev, caught.value.head_rev) == (2, 3)
+            assert [(line.name, line.code) for line in store.list().unreadable] == [(ids[0], "rollback")]
+            store._ground.ledger.check()
+            with pytest.raises(errors.ConflictError):
+                store.restore(ids[0], 3, consent=WHO)
+            assert store.restore(ids[0], 2, consent=WHO).rev == 4
+            session = store.load(ids[0])
+            assert (session.rev, session.key, session.entries) == (4, "k0", ({"n": 0}, {"n": 9}))
+
+    def test_the_newest_file_put_back_is_the_session_again(self, home: Path, ids: list[str]) -> None:
+        older = file(home, ids[0]).read_bytes()
+        with opened(home) as store:
+            store.append(ids[0], [{"n": 11}])
+            store._ground.audit.record("resume_committed", session_id=ids[0], rev=2)
+            store.append(ids[0], [{"n": 12}])
+        newest = file(home, ids[0]).read_bytes()
+        with opened(home) as store:
+            store._ground.audit.record("resume_committed", session_id=ids[0], rev=3)
+        file(home, ids[0]).write_bytes(older)
+        lose(home)
+        recover_ledger(config_of(home), consent=WHO)
+        file(home, ids[0]).write_bytes(newest)
+        with opened(home) as store:
+            assert store.load(ids[0]).rev == 4
+            assert store.append(ids[0], [{"n": 13}]) == 5
+
+    def test_nor_is_one_that_was_rewritten_since_kept_out(self, home: Path, ids: list[str]) -> None:
+        older = file(home, ids[0]).read_bytes()
+        with opened(home) as store:
+            store._ground.audit.record("resume_committed", session_id=ids[0], rev=3)
+            store.append(ids[0], [{"n": 11}])
+            store.rewind(ids[0], 2)
+        newest = file(home, ids[0]).read_bytes()
+        file(home, ids[0]).write_bytes(older)
+        lose(home)
+        assert [broken.code for broken in recover_ledger(config_of(home), consent=WHO).left] == ["rollback"]
+        file(home, ids[0]).write_bytes(newest)
+        with opened(home) as store:
+            assert (store.load(ids[0]).rev, store.load(ids[0]).entries) == (4, ({"n": 0}, {"n": 9}))
+            assert store.append(ids[0], [{"n": 12}]) == 5
+
+    def test_a_restore_of_one_that_was_left_survives_a_ledger_that_refuses(
+        self, home: Path, ids: list[str], ledger_locked: Any
+    ) -> None:
+        older = file(home, ids[0]).read_bytes()
+        with opened(home) as store:
+            store.append(ids[0], [{"n": 11}])
+            store._ground.audit.record("resume_committed", session_id=ids[0], rev=3)
+        file(home, ids[0]).write_bytes(older)
+        lose(home)
+        recover_ledger(config_of(home), consent=WHO)
+        with open_store(config=config_of(home, lock_timeout_s=0.05)) as store:
+            commit = store._ground.ledger.commit
+
+            def refuse(*args: Any, **named: Any) -> None:
+                with ledger_locked():
+                    commit(*args, **named)
+
+            store._ground.ledger.commit = refuse  # type: ignore[method-assign]
+            with pytest.raises(errors.StoreUnavailableError):
+                store.restore(ids[0], 2, consent=WHO)
+        with opened(home) as store:
+            assert (store.load(ids[0]).rev, store.load(ids[0]).entries) == (4, ({"n": 0}, {"n": 9}))
+
+    def test_one_the_audit_log_knows_and_that_has_no_file_is_named(self, home: Path, ids: list[str]) -> None:
+        with opened(home) as store:
+            for id, rev in ((ids[0], 2), (ids[1], 1)):
+                store._ground.audit.record("resume_committed", session_id=id, rev=rev)
+            store._ground.audit.record("eviction", session_id=ids[1], rev=1, limit=3)
+            store.delete(ids[1])
+        file(home, ids[0]).unlink()
+        lose(home)
+        done = recover_ledger(config_of(home), consent=WHO)
+        assert [(broken.name, broken.code) for broken in done.left] == [(ids[0], "missing")]
+        assert "revision 2" in done.left[0].text
+        assert [line.id for line in done.taken] == [ids[2]]
 
     def test_one_over_the_cap_and_a_link_are_left(self, home: Path, ids: list[str]) -> None:
         with opened(home) as store:
@@ -136,6 +221,206 @@ class TestRecover:
         done = recover_ledger(config_of(home), consent=WHO)
         assert [broken.code for broken in done.left] == ["already_exists"]
         assert len(done.taken) == 3
+
+
+def audit_file(home: Path, number: int) -> Path:
+    return home / "state" / "audit" / f"{number:06d}.jsonl"
+
+
+class TestAfterARotation:
+    @pytest.fixture
+    def rotated(self, home: Path, ids: list[str]) -> dict[str, bytes]:
+        """A store whose keys were changed twice, with a line about a session under each; its old audit files."""
+        with opened(home) as store:
+            store._ground.audit.record("resume_committed", session_id=ids[0], rev=2)
+            store.rotate_keys()
+            store._ground.audit.record("resume_committed", session_id=ids[1], rev=2)
+            store.rotate_keys()
+            store._ground.audit.record("resume_committed", session_id=ids[2], rev=3)
+            assert store.verify_audit().ok
+        return {path.name: path.read_bytes() for path in (home / "state" / "audit").glob("*.jsonl")}
+
+    def test_the_whole_audit_log_is_kept_and_goes_on_behind_it(
+        self, home: Path, ids: list[str], rotated: dict[str, bytes]
+    ) -> None:
+        with opened(home, read_only=True) as store:
+            before = list(store.audit())
+        lose(home)
+        planned = recover_ledger(config_of(home), consent=WHO, dry_run=True)
+        done = recover_ledger(config_of(home), consent=WHO)
+        assert done == planned
+        assert ({line.id for line in done.taken}, done.left, done.unproven) == (set(ids), (), 2)
+        assert (done.audit_files, done.audit_doubts) == (3, 0)
+        for name, data in rotated.items():
+            assert (home / "state" / "audit" / name).read_bytes() == data
+        with opened(home) as store:
+            after = list(store.audit())
+            assert after[:-1] == before
+            assert (after[-1].event, after[-1].file, after[-1].seq) == ("ledger_rebuilt", 4, len(before) + 1)
+            report = store.verify_audit()
+            assert (report.ok, report.files, report.lines, report.notes) == (True, 4, len(after), ())
+            for key in store.list_keys()[:-1]:
+                assert not store.retire_key(key.id, destroy=True).any
+            assert (store.verify_audit().ok, store.verify_audit().lines) == (True, len(after) + 2)
+            assert list(store.audit())[:-2] == after
+
+    def test_a_session_set_back_behind_what_an_old_key_wrote_down_is_refused(
+        self, home: Path, ids: list[str], rotated: dict[str, bytes]
+    ) -> None:
+        with opened(home) as store:
+            older = file(home, ids[2]).read_bytes()
+            assert store.append(ids[2], [{"n": "newer"}]) == 4
+            store._ground.audit.record("resume_committed", session_id=ids[2], rev=4)
+            store.rotate_keys()
+            newer = file(home, ids[2]).read_bytes()
+            ring = store._ground.keyring
+        assert ring.primary.id.encode() in newer and ring.primary.id.encode() not in older
+        lose(home)
+        file(home, ids[2]).write_bytes(older)
+        done = recover_ledger(config_of(home), consent=WHO)
+        assert [(broken.name, broken.code) for broken in done.left] == [(ids[2], "unanchored")]
+        with opened(home) as store:
+            with pytest.raises(errors.RollbackError) as caught:
+                store.adopt_sealed(ids[2], consent=WHO)
+            assert (caught.value.rev, caught.value.head_rev) == (3, 4)
+            assert [key.needs.strays for key in store.list_keys()] == [0, 0, 1, 0]
+
+    def test_lines_of_a_key_that_is_gone_are_said_to_be_unchecked(
+        self, home: Path, ids: list[str], rotated: dict[str, bytes]
+    ) -> None:
+        with opened(home) as store:
+            old = store.list_keys()[0].id
+            store.retire_key(old, destroy=True)
+            before = [record for record in store.audit() if record.file > 1]
+        lose(home)
+        done = recover_ledger(config_of(home), consent=WHO)
+        assert (done.audit_files, done.audit_doubts) == (3, 1)
+        assert audit_file(home, 1).read_bytes() == rotated["000001.jsonl"]
+        with opened(home) as store:
+            assert list(store.audit())[:-1] == before
+            report = store.verify_audit()
+            assert report.ok
+            (note,) = report.notes
+            assert note.startswith("000001.jsonl: ") and "none of its lines" in note
+            audit_file(home, 1).write_bytes(rotated["000001.jsonl"].replace(b"2026", b"2027"))
+            assert [(found.file, found.kind) for found in store.verify_audit().findings] == [
+                ("000001.jsonl", "changed")
+            ]
+
+    def test_a_session_that_was_set_back_keeps_its_key_in_use(self, home: Path, ids: list[str]) -> None:
+        older = file(home, ids[0]).read_bytes()
+        with opened(home) as store:
+            store.append(ids[0], [{"n": 11}])
+            store._ground.audit.record("resume_committed", session_id=ids[0], rev=3)
+        file(home, ids[0]).write_bytes(older)
+        lose(home)
+        recover_ledger(config_of(home), consent=WHO)
+        with opened(home) as store:
+            old = store.list_keys()[0].id
+            store.rotate_keys()
+            with pytest.raises(errors.KeyInUseError, match="1 sealed file without a record"):
+                store.retire_key(old)
+
+
+class TestOldLedger:
+    @pytest.fixture
+    def moved(self, home: Path, ids: list[str]) -> Path:
+        """A ledger that knows of three sessions, one of them deleted; moved away."""
+        with opened(home) as store:
+            store.append(ids[0], [{"n": 11}])
+            store.delete(ids[2])
+        elsewhere = home.with_name("broken")
+        elsewhere.mkdir()
+        (home / "state" / "ledger.db").rename(elsewhere / "ledger.db")
+        lose(home)
+        return elsewhere / "ledger.db"
+
+    def test_its_good_rows_count(self, home: Path, ids: list[str], moved: Path) -> None:
+        before = moved.read_bytes()
+        done = recover_ledger(config_of(home), consent=WHO, old=moved)
+        assert [(line.id, line.rev) for line in done.taken] == sorted([(ids[0], 3), (ids[1], 1)])
+        assert (done.left, done.unproven) == ((), 0)
+        assert (moved.read_bytes(), [path.name for path in moved.parent.iterdir()]) == (before, ["ledger.db"])
+        with opened(home) as store:
+            assert all(result.ok for result in store.verify())
+            assert store.find("k1").id == ids[1]
+            store._ground.ledger.check()
+
+    def test_a_file_set_back_behind_it_stays_refused(self, home: Path, ids: list[str], moved: Path) -> None:
+        data = file(home, ids[0]).read_bytes()
+        seal = data.rindex(b'{"seal":', 0, data.rindex(b'{"entry"'))
+        file(home, ids[0]).write_bytes(data[: data.index(b"\n", seal) + 1])
+        done = recover_ledger(config_of(home), consent=WHO, old=moved)
+        assert [(broken.name, broken.code) for broken in done.left] == [(ids[0], "rollback")]
+        with opened(home) as store, pytest.raises(errors.RollbackError):
+            store.load(ids[0])
+
+    def test_a_deleted_session_does_not_come_back(self, home: Path, ids: list[str], moved: Path) -> None:
+        with open_store(home.with_name("again"), environ={}) as other:
+            kept = other.create().id
+        shutil.copy(home.with_name("again") / "data" / "sessions" / f"{kept}.jsonl", file(home, ids[2]))
+        done = recover_ledger(config_of(home), consent=WHO, old=moved)
+        assert [(broken.name, broken.code) for broken in done.left] == [(ids[2], "resurrected")]
+
+    def test_a_session_whose_file_is_gone_is_missing(self, home: Path, ids: list[str], moved: Path) -> None:
+        file(home, ids[0]).unlink()
+        done = recover_ledger(config_of(home), consent=WHO, old=moved)
+        assert [(broken.name, broken.code) for broken in done.left] == [(ids[0], "missing")]
+        with opened(home) as store, pytest.raises(errors.MissingError):
+            store.load(ids[0])
+
+    def test_damage_in_the_middle_of_a_file_is_found(self, home: Path, ids: list[str], moved: Path) -> None:
+        file(home, ids[0]).write_bytes(file(home, ids[0]).read_bytes().replace(b'{"n":9}', b'{"n":7}'))
+        done = recover_ledger(config_of(home), consent=WHO, old=moved)
+        assert [(broken.name, broken.code) for broken in done.left] == [(ids[0], "invalid_signature")]
+
+    def test_where_the_audit_log_knows_more_it_counts(self, home: Path, ids: list[str], moved: Path) -> None:
+        # The ledger that was moved away is an older copy itself.
+        recover_ledger(config_of(home), consent=WHO)
+        older = file(home, ids[0]).read_bytes()
+        with opened(home) as store:
+            store.append(ids[0], [{"n": 12}])
+            store._ground.audit.record("resume_committed", session_id=ids[0], rev=4)
+        file(home, ids[0]).write_bytes(older)
+        lose(home)
+        done = recover_ledger(config_of(home), consent=WHO, old=moved)
+        assert [(broken.name, broken.code) for broken in done.left] == [(ids[0], "rollback")]
+        with opened(home) as store:
+            assert store.restore(ids[0], 3, consent=WHO).rev == 5
+
+    def test_rows_that_were_changed_do_not_count(self, home: Path, ids: list[str], moved: Path) -> None:
+        with closing(sqlite3.connect(moved)) as connection, connection:
+            connection.execute("UPDATE heads SET mac = x'00' WHERE session_id = ?", (ids[0],))
+            connection.execute("UPDATE heads SET session_id = ? WHERE session_id = ?", (UNSIGNED, ids[1]))
+            connection.execute("UPDATE heads SET key_id = 7 WHERE session_id = ?", (ids[2],))
+        done = recover_ledger(config_of(home), consent=WHO, old=moved)
+        assert ({line.id for line in done.taken}, done.left, done.unproven) == ({ids[0], ids[1]}, (), 2)
+
+    def test_what_is_left_of_a_torn_one_counts(self, home: Path, ids: list[str], moved: Path) -> None:
+        with opened_after(home, moved) as store:
+            many = [store.create(entries=[{"n": n}]).id for n in range(120)]
+        (home / "state" / "ledger.db").rename(moved)
+        lose(home)
+        data = bytearray(moved.read_bytes())
+        pages = [at for at in range(4096, len(data), 4096) if data[at : at + 4096].count(b"ss2.") > 3]
+        data[pages[len(pages) // 2] : pages[len(pages) // 2] + 16] = bytes(16)
+        moved.write_bytes(data)
+        done = recover_ledger(config_of(home), consent=WHO, old=moved)
+        assert ({line.id for line in done.taken}, done.left) == ({*many, ids[0], ids[1]}, ())
+        assert 0 < done.unproven < 60
+
+    def test_one_that_is_nothing_is_refused(self, home: Path, ids: list[str], moved: Path) -> None:
+        moved.write_bytes(b"not a ledger")
+        with pytest.raises(errors.LedgerCorruptError, match="nothing in it can be read"):
+            recover_ledger(config_of(home), consent=WHO, old=moved)
+        with pytest.raises(errors.StoreUnavailableError, match="No such file"):
+            recover_ledger(config_of(home), consent=WHO, old=moved.with_name("none"))
+        assert not list((home / "state").glob("ledger.db*"))
+
+
+def opened_after(home: Path, moved: Path) -> SessionStore:
+    shutil.copy2(moved, home / "state" / "ledger.db")
+    return opened(home)
 
 
 class TestRefusals:
