@@ -130,7 +130,7 @@ def _candidate(
     if entry is not None and entry.digest == digest and (entry.state == "migrated" or here == data):
         return None
     if head is not None and head.state in ("deleting", "deleted") and head.rev > 0:
-        raise ResurrectedError(session_id=stem)
+        raise ResurrectedError(session_id=stem, hint=_HINT)
     if was_saved(head) or (entry is not None and entry.state == "migrated"):
         raise SignatureStrippedError(session_id=stem, hint=_HINT)
     if here not in (None, data) or (head is not None and head.state == "creating"):
