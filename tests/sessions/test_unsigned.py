@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from sessionstore import Config, SessionStore, errors, open_store
-from sessionstore.model import format_time
+from sessionstore.ledger import InventoryEntry
+from sessionstore.model import AdoptionReport, format_time
 
 OLD = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
 OTHER = "1f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
@@ -340,6 +341,54 @@ class TestListMeanwhile:
             assert page.unreadable == () and [line.rev for line in page.sessions] == [2]
 
 
+class TestAdoptionMeanwhile:
+    """What becomes of an adoption while somebody else has the same id."""
+
+    def test_an_id_that_a_session_was_made_with_meanwhile_is_not_listed(
+        self, home: Path, directory: Path, unsigned: Unsigned, eventful: Callable[..., SessionStore]
+    ) -> None:
+        with open_store(home) as store:
+            put(directory, unsigned(OLD))
+            put(directory, unsigned(OTHER), OTHER)
+            face = eventful(store, write=lambda: store.create(id=OLD))
+            report = face.adopt(directory=directory, consent="me")
+            assert [file.session_id for file in report.adopted] == [OTHER]
+            assert [(line.name, line.code) for line in report.refused] == [(OLD, "signature_stripped")]
+            assert set(store._ground.ledger.inventory()) == {f"{OTHER}.json"}
+            assert [event.session_id for event in store.audit(events=["adoption"])] == [OTHER]
+
+    def test_two_at_once_take_each_file_once(
+        self, home: Path, directory: Path, unsigned: Unsigned, eventful: Callable[..., SessionStore], tmp_path: Path
+    ) -> None:
+        away = tmp_path / "away"
+        away.mkdir(mode=0o700)
+        for id in (OLD, OTHER):
+            put(away, unsigned(id), id)
+        with open_store(home) as store:
+            face = eventful(store, write=lambda: store.adopt(directory=away, consent="other"))
+            assert face.adopt(directory=away, consent="me") == AdoptionReport((), ())
+            assert [event.fields["consent"] for event in store.audit(events=["adoption"])] == ["other", "other"]
+            assert {line.id for line in store.list().sessions} == {OLD, OTHER}
+
+    def test_one_that_changes_meanwhile_is_not_what_was_agreed_to(
+        self, home: Path, directory: Path, unsigned: Unsigned, eventful: Callable[..., SessionStore]
+    ) -> None:
+        with open_store(home) as store:
+            put(directory, unsigned(OLD))
+            face = eventful(store, write=lambda: put(directory, unsigned(OLD, name="other")))
+            with pytest.raises(errors.LegacyModifiedError):
+                face.adopt(OLD, consent="me")
+            assert store._ground.ledger.inventory() == {}
+
+    def test_a_store_that_refuses_is_told_at_once(self, home: Path, directory: Path, unsigned: Unsigned) -> None:
+        config = Config(data_dir=home / "data", state_dir=home / "state", lock_timeout_s=0.05)
+        with open_store(config=config) as store, open_store(config=config) as other:
+            put(directory, unsigned(OLD))
+            with other._ground.locked(OLD), pytest.raises(errors.StoreUnavailableError):
+                store.adopt(directory=directory, consent="me")
+            assert store._ground.ledger.inventory() == {}
+
+
 class TestRedaction:
     def test_a_dry_run_tells_what_the_redaction_then_does(
         self, home: Path, directory: Path, unsigned: Unsigned
@@ -447,6 +496,15 @@ class TestBesideSealedSessions:
                     call()
             assert store.list().sessions == () and (OLD, "ledger_corrupt") in shown(store)
         assert file.read_bytes() == unsigned(OLD)
+
+    def test_a_session_whose_id_is_listed_too_is_missing_as_what_it_was(self, home: Path) -> None:
+        with open_store(home) as store:
+            store.create(id=OLD)
+            store._ground.ledger.take_inventory([InventoryEntry(f"{OLD}.json", "0" * 64, 1)])
+            (home / "data" / "sessions" / f"{OLD}.jsonl").unlink()
+            with pytest.raises(errors.MissingError) as caught:
+                store.load(OLD)
+            assert caught.value.head_rev == 1
 
 
 class TestDelete:
