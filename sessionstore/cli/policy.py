@@ -61,16 +61,16 @@ def raise_(invocation: Invocation, level: str) -> None:
 @confirm.consent_options("Only say what would change.")
 def lower(invocation: Invocation, level: Policy, dry_run: bool, confirmed: bool) -> None:
     """Treat unsigned files less strictly from now on. This is the only way to, and goes into the audit log."""
-    from sessionstore.sessions.policy import refuse_unless_set
+    from sessionstore.sessions.policy import refuse_to_lower
 
     with _opened(invocation) as store:
         before = store.policy().floor
+        refuse_to_lower(level, before, invocation.load_config().config.policy)
         if dry_run:
             _told(invocation, level, dry_run=f"would lower the policy from {before}")
             return
         question = f"Lower the policy from {before} to {level}?"
         confirm.ask(question, confirmed=confirmed, doing="lowering the policy", declined="the policy is what it was")
-        refuse_unless_set(level, invocation.load_config().config.policy)
         store.lower_policy(
             level, consent="policy lower --confirm" if confirmed else "policy lower, asked on a terminal"
         )

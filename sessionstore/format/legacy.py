@@ -19,7 +19,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import MAXYEAR, datetime
 from itertools import count
 from typing import Any, NoReturn
 
@@ -150,6 +150,9 @@ def interpret(value: dict[str, Any], file_stem: str | None) -> LegacySession:
     kept = {name: held for name, held in value.items() if name not in ("version", SIGNATURE, *_FILE)}
     notes: list[str] = []
     times = {name: _time(value[name], name) for name in ("created_at", "updated_at", "closed_at")}
+    if times["updated_at"].year == MAXYEAR:
+        # Each save is later than the one before: there would be no time left for one.
+        _refuse(f"updated_at must be before the year {MAXYEAR}")
     kept |= {name: value[name] for name in times if _FINER_THAN_MICROSECONDS.search(value[name])}
     name = _name(value["name"]) or f"Session of {format_time(times['created_at'])[:19]}Z"
     if name != value["name"]:

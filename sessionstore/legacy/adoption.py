@@ -29,6 +29,7 @@ from sessionstore.errors import (
     SessionNotFoundError,
     SessionStoreError,
     SignatureStrippedError,
+    StoreError,
     StoreUnavailableError,
 )
 from sessionstore.format.legacy import LegacySession, read_legacy
@@ -76,7 +77,7 @@ def adopt(
     if ground.read_only:
         raise StoreUnavailableError(reason="the store was opened read-only", outcome="not_written")
     check_consent(consent)
-    found: list[_Candidate] = []
+    found: list[AdoptedFile] = []
     refused: list[Unreadable] = []
     with ExitStack() as opened:
         away = None if directory is None else _other_directory(ground, os.path.abspath(directory), opened)
@@ -89,10 +90,10 @@ def adopt(
                     raise
                 refused.append(Unreadable(name if error.code == InvalidIdError.code else stem, error.code, str(error)))
             else:
-                found += [] if candidate is None else [candidate]
-    if not dry_run:
-        _list(ground, found, consent)
-    return AdoptionReport(tuple(candidate.line for candidate in found), tuple(refused))
+                found += [] if candidate is None else [candidate.line]  # not the file: there may be thousands
+        if not dry_run:
+            found = _list(ground, found, away, consent, None if session_id is not None else refused)
+    return AdoptionReport(tuple(found), tuple(refused))
 
 
 def _other_directory(ground: Ground, path: str, opened: ExitStack) -> Directory | None:
@@ -130,7 +131,7 @@ def _candidate(
     if entry is not None and entry.digest == digest and (entry.state == "migrated" or here == data):
         return None
     if head is not None and head.state in ("deleting", "deleted") and head.rev > 0:
-        raise ResurrectedError(session_id=stem)
+        raise ResurrectedError(session_id=stem, hint=_HINT)
     if was_saved(head) or (entry is not None and entry.state == "migrated"):
         raise SignatureStrippedError(session_id=stem, hint=_HINT)
     if here not in (None, data) or (head is not None and head.state == "creating"):
@@ -151,10 +152,34 @@ def _data(ground: Ground, stem: str, away: Directory | None) -> bytes | None:
         return read_capped(file.read)
 
 
-def _list(ground: Ground, found: list[_Candidate], consent: str) -> None:
-    for candidate in found:
-        if not candidate.is_here:
-            ground.backend.write(candidate.session_id + SUFFIX, [candidate.data], replace=False)
-        ground.audit.record("adoption", session_id=candidate.session_id, digest=candidate.entry.digest, consent=consent)
-    if found:
-        ground.ledger.take_inventory(candidate.entry for candidate in found)
+def _list(
+    ground: Ground, found: list[AdoptedFile], away: Directory | None, consent: str, refused: list[Unreadable] | None
+) -> list[AdoptedFile]:
+    """List what was found, each looked at again under its lock, and be it that somebody else adopts or makes it now.
+
+    Args:
+        refused: Takes what cannot be adopted any more; None: that is raised.
+    """
+    entries: list[InventoryEntry] = []
+    adopted: list[AdoptedFile] = []
+    for line in found:
+        try:
+            with ground.locked(line.session_id):
+                candidate = _candidate(ground, line.session_id, away, {line.session_id: line.digest})
+                if candidate is None:
+                    continue
+                if not candidate.is_here:
+                    ground.backend.write(line.session_id + SUFFIX, [candidate.data], replace=False)
+                ground.audit.record("adoption", session_id=line.session_id, digest=line.digest, consent=consent)
+        except StoreError:
+            raise
+        except SessionStoreError as error:
+            if refused is None:
+                raise
+            refused.append(Unreadable(line.session_id, error.code, str(error)))
+        else:
+            entries.append(candidate.entry)
+            adopted.append(line)
+    if entries:
+        ground.ledger.take_inventory(entries)
+    return adopted

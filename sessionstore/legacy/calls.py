@@ -37,6 +37,8 @@ class StoreLegacy:
         Args:
             dry_run: Say what would be done, as far as that can be told without writing.
         """
+        if not dry_run:
+            self._ground.refuse_read_only()
         return migrate(self._index, self._lifecycle, None if id is None else check_id(id), dry_run=dry_run)
 
     def raise_policy(self, to: str) -> None:

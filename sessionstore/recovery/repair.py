@@ -44,6 +44,7 @@ from sessionstore.recovery.evidence import (
 from sessionstore.sessions.ground import file_name
 from sessionstore.sessions.judge import damaged
 from sessionstore.sessions.look import Found
+from sessionstore.sessions.unsigned import was_saved
 
 _BROKEN = (InvalidSignatureError, ResurrectedError)
 
@@ -105,6 +106,9 @@ def _plan(edits: StoreEdits, session_id: str) -> Repair:
     """
     head = edits._ground.ledger.head(session_id)
     try:
+        if _is_unsigned(edits, session_id, head):
+            text, command = "it is whole, and not signed yet", f"sessionstore migrate {session_id}"
+            return Repair(session_id=session_id, code="ok", action="nothing", text=text, command=command)
         found = edits._reader.find(session_id)
         with closing(found.log):
             edits._reader.verify(found)
@@ -138,6 +142,16 @@ def _plan(edits: StoreEdits, session_id: str) -> Repair:
             set_aside_bytes=0 if stamp is None else stamp.size,
             command=command,
         )
+
+
+def _is_unsigned(edits: StoreEdits, session_id: str, head: Head | None) -> bool:
+    """Whether the session is in an unsigned file that may be opened; that was read then."""
+    if was_saved(head) or edits._ground.backend.stamp(file_name(session_id)) is not None:
+        return False
+    unsigned = edits._reader.unsigned.find(session_id, head)
+    if unsigned is not None:
+        unsigned.read()
+    return unsigned is not None
 
 
 def _whole(found: Found) -> Repair:

@@ -130,8 +130,20 @@ class Beside:
         return None
 
     def _line(self, stem: str, stamp: Stamp | None) -> Head | Unreadable | None:
-        """The line for an unsigned file; None if it came, went or was migrated since the names were read."""
-        head = self._ground.ledger.head(stem)
+        """The line for an unsigned file; None if it came, went or was migrated since the names were read.
+
+        What is wrong is looked at once more if head or file moved meanwhile: somebody migrates or deletes it right now.
+        """
+        ledger, backend = self._ground.ledger, self._ground.backend
+        head = ledger.head(stem)
+        line = self._judged(stem, stamp, head)
+        if isinstance(line, Unreadable):
+            now = ledger.head(stem), backend.stamp(stem + SUFFIX)
+            if now != (head, stamp):
+                line = self._judged(stem, now[1], now[0])
+        return line
+
+    def _judged(self, stem: str, stamp: Stamp | None, head: Head | None) -> Head | Unreadable | None:
         try:
             if stamp is None:
                 return self._gone(stem, head)
@@ -145,6 +157,8 @@ class Beside:
             if head is not None and entry is not None and entry.state == "migrated" and entry.digest == seen.digest:
                 if head.state == "live":
                     return Unreadable(stem, LEFT, _LEFT_TEXT)
+                if head.state == "deleting":
+                    return None
                 raise ResurrectedError(session_id=stem)
             self._unsigned.judge(stem, seen.digest, head if head is None or head.state != "deleted" else None)
             if at_least(self._unsigned.policy(), "require"):

@@ -1,6 +1,6 @@
-"""What becomes of each line of a session that is written anew: it stays as it stands, is changed, or goes.
+"""What a rewrite does to each line of a session: whether it stays, and what is taken out of it. Writes nothing.
 
-Nothing is read or written here. Counts of what was taken out grow as lines go through, so an edit is good for one pass.
+An edit goes through a session once, in order, and counts on the way; another time needs another edit.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from sessionstore.errors import InvalidValueError
 from sessionstore.format.lines import State, decode_entry
 from sessionstore.redaction import Redactor
 
@@ -55,3 +56,13 @@ class Edit:
     def fits(self, *texts: str | None) -> bool:
         """Whether there is something to take out of one of these."""
         return any(text is not None and self.clean(text) is None for text in texts)
+
+
+def refuse_beyond(blank: Collection[int], entries: int) -> None:
+    """Return if a session of so many entries has all of these.
+
+    Raises:
+        InvalidValueError: It has not.
+    """
+    if not all(0 <= index < entries for index in blank):
+        raise InvalidValueError(what="entry", reason=f"this session has {entries}, the first one is 0")

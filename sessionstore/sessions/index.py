@@ -109,9 +109,15 @@ class Index:
         # Strangers belong to no project and no tag: they are shown on every first page.
         unreadable = [] if cursor is not None else list(strangers)
         old = [head for head in old if after is None or _place(head) < after]
+        signed: set[str] = set()
         for head in heapq.merge(self._heads(after, limit), old, key=_place, reverse=True):
             if limit is not None and len(sessions) == limit:
                 return SessionPage(tuple(sessions), _by_name(unreadable), _cursor(sessions[-1]))
+            # One that was migrated since the unsigned files were looked at is there twice, as it is now first.
+            if head.rev:
+                signed.add(head.session_id)
+            elif head.session_id in signed:
+                continue
             if only.fits(head, marks.running):
                 found = self._found(head, stamps)
                 if isinstance(found, Head):

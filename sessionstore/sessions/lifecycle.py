@@ -18,7 +18,6 @@ from sessionstore.errors import (
     AlreadyRunningError,
     ConflictError,
     KeyringError,
-    MissingError,
     SessionLimitError,
     SessionNotFoundError,
     StoreUnavailableError,
@@ -34,7 +33,7 @@ from sessionstore.sessions.ground import Ground, file_name, new_head
 from sessionstore.sessions.look import Found
 from sessionstore.sessions.making import tombstone
 from sessionstore.sessions.read import Reader
-from sessionstore.sessions.unsigned import SUFFIX, was_saved
+from sessionstore.sessions.unsigned import SUFFIX, content_of, was_saved
 from sessionstore.sessions.write import Writer
 
 _COUNTED: tuple[HeadState, ...] = ("creating", "live")
@@ -96,7 +95,7 @@ class Lifecycle:
             head = self._ground.ledger.head(session_id)
             if head is not None and was_saved(head):
                 if head.state != "live":
-                    return "sealed"
+                    raise SessionNotFoundError
                 left = self._maker.left(session_id) if dry_run else self._maker.put_away(session_id)
                 return "put_away" if left else "sealed"
             if dry_run:
@@ -203,11 +202,11 @@ class Lifecycle:
 
         Its tombstone has revision 1, as if it had been migrated: the file must not count when it comes back.
         """
-        try:
-            if self._reader.unsigned.find(session_id, head, by_command=True) is None:
-                return False
-        except MissingError:
-            pass  # there is nothing left to remove, and its entry is given up
+        content = content_of(self._ground.backend, session_id)
+        if content is not None:
+            self._reader.unsigned.judge(session_id, content.digest, head)  # what it holds, and how much, is no matter
+        elif not self._reader.unsigned.is_listed(session_id):
+            return False
         if expected_rev not in (None, 0):
             raise ConflictError(session_id=session_id, expected=expected_rev, found=0)
         now = format_time(self._ground.now())
@@ -234,14 +233,16 @@ class Lifecycle:
         if head.state != "deleting":
             ledger.commit(deleting, old=head, durable=True)
         try:
-            backend.delete(file_name(head.session_id))
+            # What may fail comes before the first thing that cannot be taken back.
             if head.provenance == "legacy-adopted":
                 self._maker.put_away(head.session_id)
-                backend.drop_retired(head.session_id + SUFFIX)
+            backend.delete(file_name(head.session_id))
         except (StoreUnavailableError, UnsafeFileError) as error:
             if head.state != "deleting" and getattr(error, "outcome", "not_written") == "not_written":
                 ledger.commit(head, old=deleting, durable=True)  # nothing was removed: the session is what it was
             raise
+        if head.provenance == "legacy-adopted":
+            backend.drop_retired(head.session_id + SUFFIX)  # if this fails it stays `deleting`, to be finished
         ledger.commit(tombstone(deleting), old=deleting, durable=True)
 
     def _found(self, session_id: str) -> Found:

@@ -24,6 +24,7 @@ from sessionstore.errors import (
     InvalidValueError,
     SessionNotFoundError,
     TooLargeError,
+    UnsafeFileError,
 )
 from sessionstore.format.lines import Open, State, StateChange, entry_line, open_line, state_line
 from sessionstore.format.log import Batch, Summary
@@ -190,7 +191,10 @@ class Maker:
         entry = self._ground.ledger.inventory_entry(session_id + SUFFIX)
         if entry is None or entry.state != "migrated":
             return False
-        content = content_of(self._ground.backend, session_id)
+        try:
+            content = content_of(self._ground.backend, session_id)
+        except UnsafeFileError:
+            return False  # whatever was put there, it is not what was migrated, and keeps nobody from anything
         return content is not None and content.digest == entry.digest
 
     def finish(self, head: Head) -> Head:

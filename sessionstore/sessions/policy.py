@@ -70,19 +70,15 @@ def lower_to(ledger: Ledger, config: Config, audit: AuditLog, to: str, consent: 
         DowngradeRefusedError: The settings ask for more, and would raise it again.
     """
     wanted, floor = _known(to), ledger.policy.read()
-    if at_least(wanted, floor):
-        raise InvalidValueError(what="policy", reason=f"{wanted} is not below {floor}, which is recorded")
-    refuse_unless_set(wanted, config.policy)
+    refuse_to_lower(wanted, floor, config.policy)
     audit.record("policy_lowered", before=floor, after=wanted, consent=consent)
     ledger.policy.change(wanted, old=floor)
 
 
-def refuse_unless_set(wanted: Policy, setting: PolicySetting) -> None:
-    """Refuse to lower the policy below a setting that would raise it again.
-
-    Raises:
-        DowngradeRefusedError: The setting asks for more.
-    """
+def refuse_to_lower(wanted: Policy, floor: Policy, setting: PolicySetting) -> None:
+    """Return if the policy may be lowered from the recorded one. Errors as `lower_to`."""
+    if at_least(wanted, floor):
+        raise InvalidValueError(what="policy", reason=f"{wanted} is not below {floor}, which is recorded")
     if setting != "floor" and not at_least(wanted, setting):
         hint = f"the setting policy asks for {setting}; change it first"
         raise DowngradeRefusedError(asked=wanted, floor=setting, hint=hint)

@@ -30,7 +30,7 @@ from sessionstore.format.log import Batch
 from sessionstore.ledger import Head, HeadState, scrub
 from sessionstore.model import Redaction, check_id
 from sessionstore.redaction import Redactor
-from sessionstore.sessions.edit import Edit
+from sessionstore.sessions.edit import Edit, refuse_beyond
 from sessionstore.sessions.ground import Ground, file_name
 from sessionstore.sessions.look import Found
 from sessionstore.sessions.opened import Ready
@@ -129,13 +129,15 @@ class Rewriter:
         ground, backend = self._ground, self._ground.backend
         check_id(session_id)
         if dry_run:
-            found = self._reader.settled(session_id)
+            found = self._reader.seen(session_id)
+            if isinstance(found, Unsigned):
+                return self._rehearsed(found, make(), blank, expected_rev)
             with closing(found.log):
                 if expected_rev not in (None, found.sealed.seal.rev):
                     raise ConflictError(session_id=session_id, expected=expected_rev, found=found.sealed.seal.rev)
                 counted = self._counted(found, make(), blank)
                 purged = backend.purge(session_id, dry_run=True)
-                return self._report(found, counted, purged, found.sealed.seal.rev, found.log.notices)
+                return self._report(found.head, counted, purged, found.sealed.seal.rev, found.log.notices)
         with backend.at_rest(session_id), ground.locked(session_id):
             notices = self._notices(session_id)
             with closing(self._writer.logs.ready(session_id)) as ready:
@@ -148,7 +150,7 @@ class Rewriter:
                     "redaction", session_id=session_id, entries=counted.entries, found=sum(counted.found.values())
                 )
                 rev = self._write(ready, Edit(ready.head.entries, make(), blank))
-            report = self._report(found, counted, backend.purge(session_id), rev, notices)
+            report = self._report(found.head, counted, backend.purge(session_id), rev, notices)
         try:
             scrub(ground.ledger)
         except StoreError as error:
@@ -156,11 +158,26 @@ class Rewriter:
             return replace(report, unfinished=unfinished)
         return report
 
+    def _rehearsed(
+        self, unsigned: Unsigned, redactor: Redactor, blank: Collection[int], expected_rev: int | None
+    ) -> Redaction:
+        """What redacting a session that is not signed yet would take out: that signs it first."""
+        session_id, backend = unsigned.session_id, self._ground.backend
+        if expected_rev not in (None, 0):
+            raise ConflictError(session_id=session_id, expected=expected_rev, found=0)
+        old = unsigned.read()
+        refuse_beyond(blank, len(old.entries))
+        edit = Edit(len(old.entries), redactor, blank)
+        edit.state(old.state)
+        for index, entry in enumerate(old.entries):
+            edit.entry(index, entry_line(entry, max_bytes=self._ground.config.max_entry_bytes)[:-1])
+        purged = backend.purge(session_id, dry_run=True)
+        return self._report(unsigned.head(), edit, purged, 0, ())
+
     def _counted(self, found: Found, redactor: Redactor, blank: Collection[int]) -> Edit:
         """The edit after it went through everything once, for its counts."""
         seal = found.sealed.seal
-        if not all(0 <= index < seal.entries for index in blank):
-            raise InvalidValueError(what="entry", reason=f"this session has {seal.entries}, the first one is 0")
+        refuse_beyond(blank, seal.entries)
         edit = Edit(seal.entries, redactor, blank)
         for _ in self._lines(found, edit, edit.state(self._reader.state(found))):
             pass
@@ -172,8 +189,8 @@ class Rewriter:
             log = self._ground.backend.open(file_name(session_id))
             return () if log is None else opened.enter_context(closing(log)).notices
 
-    def _report(self, found: Found, edit: Edit, purged: Purged, rev: int, notices: Collection[str]) -> Redaction:
-        head, taken = found.head, edit.found
+    def _report(self, head: Head, edit: Edit, purged: Purged, rev: int, notices: Collection[str]) -> Redaction:
+        taken = edit.found
         unreached = [
             f"session {other}, which comes from the same conversation by fork or import, and has entries of its own"
             for other in _relatives(head.session_id, self._ground.ledger.heads(states=_EVER))

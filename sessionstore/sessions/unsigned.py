@@ -32,7 +32,7 @@ from sessionstore.format.log import MAX_PROJECT_CHARS
 from sessionstore.ledger import Head, InventoryEntry
 from sessionstore.model import LoadWarning, Policy, Session, format_time, parse_time
 from sessionstore.model.ids import is_id
-from sessionstore.sessions.ground import Ground
+from sessionstore.sessions.ground import Ground, refuse_lost
 from sessionstore.sessions.policy import at_least, state
 from sessionstore.storage import Backend, Stamp
 
@@ -119,6 +119,7 @@ class UnsignedFiles:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._remembered: tuple[object, dict[str, InventoryEntry]] | None = None
+        self._whole_at: object = None
 
     def find(self, session_id: str, head: Head | None, *, by_command: bool = False) -> Unsigned | None:
         """The unsigned file of a session that was never saved here; None if there is none.
@@ -156,7 +157,7 @@ class UnsignedFiles:
             SignatureStrippedError: The session was saved here, sealed.
             UnsignedUnknownError: The file is not in the inventory.
             LegacyModifiedError: It is, with another digest.
-            LedgerCorruptError: The inventory was changed outside sessionstore.
+            LedgerCorruptError: The inventory was changed outside sessionstore, or rows of sessions were taken away.
         """
         if was_saved(head):
             raise SignatureStrippedError(session_id=session_id)
@@ -167,6 +168,9 @@ class UnsignedFiles:
             raise SignatureStrippedError(session_id=session_id)
         if entry.digest != digest:
             raise LegacyModifiedError(session_id=session_id)
+        if head is None:
+            # An entry that was put back as it was before the migration is good on its own; the missing row tells.
+            self._refuse_lost()
         return entry
 
     def is_listed(self, session_id: str) -> bool:
@@ -184,6 +188,13 @@ class UnsignedFiles:
         if self._remembered is None or self._remembered[0] != token:
             self._remembered = (token, self._ground.ledger.inventory())
         return self._remembered[1]
+
+    def _refuse_lost(self) -> None:
+        """`refuse_lost`, asked once until anybody commits something: a list asks for every file."""
+        token = self._ground.ledger.changed_token()
+        if self._whole_at != token:
+            refuse_lost(self._ground)
+            self._whole_at = token
 
     def session(self, unsigned: Unsigned) -> Session:
         """The snapshot that a file stands for, with the one warning about it in this process. Errors as `read`."""

@@ -429,3 +429,50 @@ class TestTogether:
         with open_store(home) as store:
             assert len(list(store.audit(events=["migration"]))) == 1
             assert os.listdir(home / "data" / "retired") and len(store.load(OLD).entries) == 8
+
+
+class TestOneOfMany:
+    def test_one_that_somebody_keeps_locked_is_told_and_the_others_are_signed(
+        self, home: Path, directory: Path, unsigned: Unsigned
+    ) -> None:
+        put(directory, unsigned(OLD))
+        put(directory, unsigned(OTHER), OTHER)
+        config = Config(data_dir=home / "data", state_dir=home / "state", lock_timeout_s=0.05)
+        with open_store(config=config) as store, open_store(config=config) as other:
+            with other._ground.locked(OLD):
+                assert outcomes(store) == [(OLD, "refused", "store_unavailable"), (OTHER, "migrated", "ok")]
+            assert outcomes(store) == [(OLD, "migrated", "ok")]
+
+    def test_what_concerns_the_whole_store_is_raised(self, home: Path, directory: Path, unsigned: Unsigned) -> None:
+        put(directory, unsigned(OLD))
+        with open_store(home) as store:
+            found = store.migrate()
+            store.close()
+            with pytest.raises(errors.StoreError):
+                list(found)
+        with open_store(home, read_only=True) as store:
+            for id in (None, OLD):
+                with pytest.raises(errors.StoreUnavailableError):
+                    store.migrate(id)
+            with pytest.raises(errors.StoreUnavailableError):
+                store._lifecycle.migrate(OLD)
+
+    def test_a_deleted_one_is_not_found_and_of_no_interest_among_all(
+        self, home: Path, directory: Path, unsigned: Unsigned
+    ) -> None:
+        put(directory, unsigned(OLD))
+        with open_store(home) as store:
+            store.delete(OLD)
+            put(directory, unsigned(OLD))
+            assert outcomes(store) == []
+            for dry_run in (True, False):
+                assert outcomes(store, OLD, dry_run=dry_run) == [(OLD, "refused", "not_found")]
+
+    def test_a_time_that_leaves_no_room_for_a_later_one_is_refused(
+        self, home: Path, directory: Path, unsigned: Unsigned
+    ) -> None:
+        put(directory, unsigned(OLD, updated_at="9999-01-01T00:00:00Z"))
+        put(directory, unsigned(OTHER, updated_at="9998-12-31T23:59:59.999999Z"), OTHER)
+        with open_store(home) as store:
+            assert outcomes(store) == [(OLD, "refused", "malformed"), (OTHER, "migrated", "ok")]
+            assert store.append(OTHER, [{"n": 1}]) == 2

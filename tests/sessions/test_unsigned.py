@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sessionstore import Config, SessionStore, errors, open_store
-from sessionstore.model import format_time
+from sessionstore.ledger import InventoryEntry
+from sessionstore.model import AdoptionReport, format_time
 
 OLD = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
 OTHER = "1f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
@@ -307,6 +309,128 @@ class TestList:
             assert store.load(OLD)
 
 
+class TestListMeanwhile:
+    """What a list says while somebody else migrates or deletes."""
+
+    @pytest.mark.parametrize("limit", [None, 9])
+    def test_one_that_is_migrated_meanwhile_is_listed_once(
+        self,
+        home: Path,
+        directory: Path,
+        unsigned: Unsigned,
+        eventful: Callable[..., SessionStore],
+        limit: int | None,
+    ) -> None:
+        put(directory, unsigned(OLD))
+        put(directory, unsigned(OTHER), OTHER)
+        with open_store(home) as store:
+            # OLD is read first, and migrated when OTHER is read: it has a line of the list by then.
+            events: dict[str, Callable[[], object]] = {}
+            face = eventful(store, read=lambda: events.update(read=lambda: store.append(OLD, [{"n": 1}])))
+            events = face._ground.backend._events  # type: ignore[attr-defined]
+            page = face.list(limit=limit)
+            assert [(line.id, line.rev) for line in page.sessions] == [(OLD, 2), (OTHER, 0)]
+            assert page.unreadable == ()
+
+    def test_what_is_half_way_is_no_alarm(
+        self, home: Path, directory: Path, unsigned: Unsigned, eventful: Callable[..., SessionStore]
+    ) -> None:
+        put(directory, unsigned(OLD))
+        with open_store(home) as store:
+            page = eventful(store, read=lambda: store.append(OLD, [{"n": 1}])).list()
+            assert page.unreadable == () and [line.rev for line in page.sessions] == [2]
+
+
+class TestAdoptionMeanwhile:
+    """What becomes of an adoption while somebody else has the same id."""
+
+    def test_an_id_that_a_session_was_made_with_meanwhile_is_not_listed(
+        self, home: Path, directory: Path, unsigned: Unsigned, eventful: Callable[..., SessionStore]
+    ) -> None:
+        with open_store(home) as store:
+            put(directory, unsigned(OLD))
+            put(directory, unsigned(OTHER), OTHER)
+            face = eventful(store, write=lambda: store.create(id=OLD))
+            report = face.adopt(directory=directory, consent="me")
+            assert [file.session_id for file in report.adopted] == [OTHER]
+            assert [(line.name, line.code) for line in report.refused] == [(OLD, "signature_stripped")]
+            assert set(store._ground.ledger.inventory()) == {f"{OTHER}.json"}
+            assert [event.session_id for event in store.audit(events=["adoption"])] == [OTHER]
+
+    def test_two_at_once_take_each_file_once(
+        self, home: Path, directory: Path, unsigned: Unsigned, eventful: Callable[..., SessionStore], tmp_path: Path
+    ) -> None:
+        away = tmp_path / "away"
+        away.mkdir(mode=0o700)
+        for id in (OLD, OTHER):
+            put(away, unsigned(id), id)
+        with open_store(home) as store:
+            face = eventful(store, write=lambda: store.adopt(directory=away, consent="other"))
+            assert face.adopt(directory=away, consent="me") == AdoptionReport((), ())
+            assert [event.fields["consent"] for event in store.audit(events=["adoption"])] == ["other", "other"]
+            assert {line.id for line in store.list().sessions} == {OLD, OTHER}
+
+    def test_one_that_changes_meanwhile_is_not_what_was_agreed_to(
+        self, home: Path, directory: Path, unsigned: Unsigned, eventful: Callable[..., SessionStore]
+    ) -> None:
+        with open_store(home) as store:
+            put(directory, unsigned(OLD))
+            face = eventful(store, write=lambda: put(directory, unsigned(OLD, name="other")))
+            with pytest.raises(errors.LegacyModifiedError):
+                face.adopt(OLD, consent="me")
+            assert store._ground.ledger.inventory() == {}
+
+    def test_a_store_that_refuses_is_told_at_once(self, home: Path, directory: Path, unsigned: Unsigned) -> None:
+        config = Config(data_dir=home / "data", state_dir=home / "state", lock_timeout_s=0.05)
+        with open_store(config=config) as store, open_store(config=config) as other:
+            put(directory, unsigned(OLD))
+            with other._ground.locked(OLD), pytest.raises(errors.StoreUnavailableError):
+                store.adopt(directory=directory, consent="me")
+            assert store._ground.ledger.inventory() == {}
+
+
+class TestRedaction:
+    def test_a_dry_run_tells_what_the_redaction_then_does(
+        self, home: Path, directory: Path, unsigned: Unsigned
+    ) -> None:
+        file = put(directory, unsigned(OLD, 7, name="said it"))
+        with open_store(home) as store:
+            told = store.redact(OLD, patterns=["said"], entries=[2], dry_run=True)
+            assert store.load(OLD).rev == 0 and file.read_bytes() == unsigned(OLD, 7, name="said it")
+            assert told.purged == (f"sessions/{OLD}.json",)
+            done = store.redact(OLD, patterns=["said"], entries=[2], expected_rev=0)
+            assert (told.entries, told.found, told.unreached) == (done.entries, done.found, done.unreached)
+            assert (told.rev, done.rev, done.entries) == (0, 2, 7)
+            assert not file.exists() and list((home / "data" / "retired").glob("[!.]*")) == []
+            assert b"said" not in (directory / f"{OLD}.jsonl").read_bytes()
+
+    def test_a_dry_run_refuses_what_the_redaction_refuses(
+        self, home: Path, directory: Path, unsigned: Unsigned
+    ) -> None:
+        put(directory, unsigned(OLD))
+        with open_store(home) as store:
+            with pytest.raises(errors.InvalidValueError):
+                store.redact(OLD, entries=[2], dry_run=True)
+            with pytest.raises(errors.ConflictError):
+                store.redact(OLD, entries=[1], expected_rev=1, dry_run=True)
+            assert store.redact(OLD, entries=[1], expected_rev=0, dry_run=True).entries == 1
+            assert store.load(OLD).rev == 0
+
+
+class TestRepair:
+    def test_one_that_may_be_opened_needs_none(self, home: Path, directory: Path, unsigned: Unsigned) -> None:
+        put(directory, unsigned(OLD))
+        put(directory, unsigned(OTHER, version=2), OTHER)
+        with open_store(home) as store:
+            for keep_verified in (False, True):
+                done = store.repair(OLD, keep_verified=keep_verified)
+                assert (done.code, done.action, done.rev) == ("ok", "nothing", 0)
+            assert store.repair(OLD).command == f"sessionstore migrate {OLD}"
+            done = store.repair(OTHER)
+            assert (done.code, done.action) == ("unsupported_version", "left")
+            assert store.load(OLD).rev == 0
+
+
 class TestBesideSealedSessions:
     def test_an_unsigned_file_in_place_of_a_sealed_one_is_a_stripped_signature(self, home: Path) -> None:
         with open_store(home) as store:
@@ -351,6 +475,37 @@ class TestBesideSealedSessions:
                 store.load(OLD)
             assert (OLD, "signature_stripped") in shown(store)
 
+    def test_nor_if_its_entry_was_put_back_as_it_was_before(
+        self, home: Path, directory: Path, unsigned: Unsigned
+    ) -> None:
+        file = put(directory, unsigned(OLD))
+        with open_store(home):
+            pass
+        with closing(sqlite3.connect(home / "state" / "ledger.db")) as ledger:
+            (entry,) = ledger.execute("SELECT * FROM inventory").fetchall()
+        with open_store(home) as store:
+            store.append(OLD, [{"n": 1}])
+        with closing(sqlite3.connect(home / "state" / "ledger.db")) as ledger, ledger:
+            ledger.execute("DELETE FROM heads")
+            ledger.execute("REPLACE INTO inventory VALUES (?, ?, ?, ?, ?)", entry)
+        (directory / f"{OLD}.jsonl").unlink()
+        (home / "data" / "retired" / f"{OLD}.json").rename(file)
+        with open_store(home) as store:
+            for call in every_call(store):
+                with pytest.raises(errors.LedgerCorruptError):
+                    call()
+            assert store.list().sessions == () and (OLD, "ledger_corrupt") in shown(store)
+        assert file.read_bytes() == unsigned(OLD)
+
+    def test_a_session_whose_id_is_listed_too_is_missing_as_what_it_was(self, home: Path) -> None:
+        with open_store(home) as store:
+            store.create(id=OLD)
+            store._ground.ledger.take_inventory([InventoryEntry(f"{OLD}.json", "0" * 64, 1)])
+            (home / "data" / "sessions" / f"{OLD}.jsonl").unlink()
+            with pytest.raises(errors.MissingError) as caught:
+                store.load(OLD)
+            assert caught.value.head_rev == 1
+
 
 class TestDelete:
     def test_it_is_gone_for_good_and_cannot_come_back(self, home: Path, directory: Path, unsigned: Unsigned) -> None:
@@ -371,6 +526,73 @@ class TestDelete:
             with pytest.raises(errors.ConflictError):
                 store._lifecycle.delete(OLD, expected_rev=1)
             store._lifecycle.delete(OLD, expected_rev=0)
+
+    def test_one_over_the_cap_of_sessions_can_be_deleted(self, home: Path, directory: Path, unsigned: Unsigned) -> None:
+        file = put(directory, unsigned(OLD).ljust(65537))
+        config = Config(data_dir=home / "data", state_dir=home / "state", max_session_bytes=65536)
+        with open_store(config=config) as store:
+            store.delete(OLD)
+            assert not file.exists() and store.list().sessions == ()
+
+    @pytest.mark.parametrize("kind", ["directory", "fifo", "link"])
+    def test_what_stands_under_the_old_name_of_a_migrated_one_keeps_nobody_from_it(
+        self, home: Path, directory: Path, unsigned: Unsigned, kind: str
+    ) -> None:
+        file = put(directory, unsigned(OLD))
+        with open_store(home) as store:
+            list(store.migrate(OLD))
+            if kind == "directory":
+                file.mkdir()
+            elif kind == "fifo":
+                os.mkfifo(file)
+            else:
+                file.symlink_to(home / "data" / "retired" / f"{OLD}.json")
+            assert store.append(OLD, [{"n": 1}]) == 2 and list(store.migrate(OLD)) == []
+            assert shown(store) == [(OLD, "unsafe_file")]
+            store.delete(OLD)
+            assert not (directory / f"{OLD}.jsonl").exists() and os.path.lexists(file)
+            assert list((home / "data" / "retired").glob("[!.]*")) == []
+            head = store._ground.ledger.head(OLD)
+            assert head is not None and head.state == "deleted"
+
+    def test_a_deletion_that_cannot_put_the_old_file_away_removes_nothing(
+        self, home: Path, directory: Path, unsigned: Unsigned
+    ) -> None:
+        file = put(directory, unsigned(OLD))
+        with open_store(home) as store:
+            store.append(OLD, [{"n": 1}])
+            put(directory, unsigned(OLD))
+            (home / "data" / "retired").rename(home / "away")
+            (home / "data" / "retired").touch()
+            with pytest.raises(errors.SessionStoreError):
+                store.delete(OLD)
+            assert len(store.load(OLD).entries) == 3 and file.exists()
+            (home / "data" / "retired").unlink()
+            (home / "away").rename(home / "data" / "retired")
+            store.delete(OLD)
+            assert not file.exists() and list((home / "data" / "retired").glob("[!.]*")) == []
+
+    def test_a_deletion_that_cannot_remove_what_was_retired_is_finished_by_the_next_start(
+        self, home: Path, directory: Path, unsigned: Unsigned
+    ) -> None:
+        put(directory, unsigned(OLD))
+        retired = home / "data" / "retired" / f"{OLD}.json"
+        with open_store(home) as store:
+            list(store.migrate(OLD))
+            content = retired.read_bytes()
+            retired.unlink()
+            retired.mkdir()
+            with pytest.raises(errors.UnsafeFileError):
+                store.delete(OLD)
+            with pytest.raises(errors.SessionNotFoundError):
+                store.load(OLD)
+            head = store._ground.ledger.head(OLD)
+            assert head is not None and head.state == "deleting" and store.list().sessions == ()
+            retired.rmdir()
+            retired.write_bytes(content)
+        with open_store(home) as store:
+            head = store._ground.ledger.head(OLD)
+            assert head is not None and head.state == "deleted" and not retired.exists()
 
     def test_a_migrated_one_goes_with_what_was_retired(self, home: Path, directory: Path, unsigned: Unsigned) -> None:
         put(directory, unsigned(OLD))
