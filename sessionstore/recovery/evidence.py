@@ -215,7 +215,7 @@ def _follows(evidence: Evidence, head: Head, known: Known) -> bool:
     no such file: its first seal has the revision after a state that was acknowledged, and a later head has that one or
     a higher one.
     """
-    if evidence.broken or evidence.last is None:
+    if evidence.last is None:
         return False
     return evidence.first_rev > head.rev and evidence.last.seal.rev >= known.rev
 

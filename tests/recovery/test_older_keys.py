@@ -6,12 +6,15 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from sessionstore import Config, SessionStore, errors
 from sessionstore.format.cut import cut
 from sessionstore.format.log import Batch
 from sessionstore.format.seal import Sealed, Sealer, bound_seal, key_id_in
+from sessionstore.recovery.evidence import examine
+from sessionstore.recovery.rebuild import _opened
 from sessionstore.signing import Key, Keyring
 from sessionstore.storage import Holder
 from sessionstore.wiring import recover_ledger
@@ -259,6 +262,21 @@ class TestLedgerSetBack:
         assert (aged.numbers(), after.updated_at) == ([0, 1, 2, 3, 7], before.updated_at)
         aged.is_whole()
 
+    def test_one_that_was_rewritten_and_then_damaged_is_not(self, aged: Aged) -> None:
+        aged.place.ledger_as_now()
+        aged.store.append(aged.id, [{"n": 6}])
+        aged.store.rewind(aged.id, 4)
+        for n in (7, 8):
+            aged.store.append(aged.id, [{"n": n}])
+        broken = aged.place.read(aged.id).replace(b'{"n":8}', b'{"n":9}')
+        store = aged.place.older_ledger()
+        aged.put(broken)
+        done = store.rebase_heads(consent=WHO)
+        assert (done.taken, done.left, done.failed) == ((), (), ((aged.id, "invalid_signature"),))
+        with pytest.raises(errors.InvalidSignatureError):
+            store.restore(aged.id, 12, consent=WHO)
+        assert aged.place.read(aged.id) == broken
+
     def test_one_that_went_on_is_opened_and_can_be_taken(self, aged: Aged) -> None:
         aged.place.ledger_as_now()
         aged.store.append(aged.id, [{"n": 6}])
@@ -348,6 +366,23 @@ class TestWithoutRecord:
             store.adopt_sealed(aged.id, consent=WHO)
         assert (caught.value.key_id, aged.place.read(aged.id)) == (aged.first, aged.files[3])
 
+    def test_a_new_ledger_takes_no_damaged_file_and_none_that_changes_meanwhile(self, aged: Aged) -> None:
+        ground = aged.store._ground
+        log = ground.backend.open(f"{aged.id}.jsonl")
+        assert log is not None
+        with contextlib.closing(log):
+            last = examine(ground, aged.id, log, None).last
+            assert last is not None and _opened(ground, aged.id, log, last).key == "k"
+            for data in (changed(aged.good, 1), b""):
+                aged.put(data)
+                with pytest.raises(errors.InvalidSignatureError):
+                    _opened(ground, aged.id, log, last)
+        config = aged.lose_ledger()
+        for n, code in ((5, "invalid_signature"), (1, "unanchored")):
+            aged.put(changed(aged.good, n))
+            (left,) = recover_ledger(config, consent=WHO, dry_run=True).left
+            assert left.code in (code, "key_disabled")
+
     def test_it_is_adopted_with_all_that_was_checked(self, aged: Aged) -> None:
         aged.lose_ledger()
         other = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
@@ -364,6 +399,63 @@ class TestWithoutRecord:
         session = store.load(aged.id)
         assert (aged.numbers(), session.provenance, session.key) == ([0, 1, 2, 3, 4, 5], "adopted", "k")
         assert aged.place.kept() == [aged.good]
+
+
+class TestVouchedFor:
+    """Adopting what only a person vouches for."""
+
+    def without_record(self, aged: Aged, data: bytes) -> SessionStore:
+        """The store with a new ledger that has no record of the session, whose file holds `data` now."""
+        config = aged.lose_ledger()
+        aged.place.file(aged.id).unlink()
+        recover_ledger(config, consent=WHO)
+        aged.put(data)
+        store: SessionStore = aged.place.reopen()
+        return store
+
+    def strange(self, aged: Aged, data: bytes, upto: int, **changes: Any) -> bytes:
+        """The file whose first `upto` seals are of a key that was never here; those behind, of the present key."""
+        ring = Keyring([Key(b"s" * 32, "primary", MADE_AT)], generation=1)
+        theirs = Sealer(ring, aged.store.store_id, aged.id)
+        made, previous = b"", None
+        for body, sealed in aged.seals(data):
+            sealer = theirs if sealed.seal.rev <= upto else aged.store._ground.sealer(aged.id)
+            previous = sealer.make(previous, body, msgspec.structs.replace(sealed.seal, **changes, at=len(made + body)))
+            made += body + previous.line
+        return made
+
+    def test_a_key_that_only_verifies_is_no_check(self, place: Any) -> None:
+        aged = Aged(place, destroy=False, retire=False)
+        done = self.without_record(aged, aged.files[3]).adopt_sealed(aged.id, consent=WHO)
+        assert (done.file_rev, done.checked, done.key_id, aged.numbers()) == (3, False, aged.first, [0, 1])
+
+    def test_what_it_seals_behind_the_present_key_is_not_taken(self, place: Any) -> None:
+        aged = Aged(place, destroy=False, retire=False)
+        forged = aged.save_by_the_old_key(aged.good, b'{"entry":{"n":8}}\n')
+        done = self.without_record(aged, forged).adopt_sealed(aged.id, consent=WHO)
+        assert (done.file_rev, done.checked, aged.numbers()) == (9, True, [0, 1, 2, 3, 4, 5])
+        assert aged.place.kept() == [forged]
+
+    def test_a_beginning_of_a_strange_key_is_not_checked_by_what_follows(self, aged: Aged) -> None:
+        mixed = self.strange(aged, aged.good, 4)
+        done = self.without_record(aged, mixed).adopt_sealed(aged.id, consent=WHO)
+        assert (done.file_rev, done.checked, aged.numbers()) == (9, False, [0, 1, 2, 3, 4, 5])
+
+    def test_a_strange_key_commits_nothing_of_one_that_was_given_up(self, aged: Aged) -> None:
+        data = aged.files[3]
+        last = aged.seals(data)[-1][1]
+        ring = Keyring([Key(b"s" * 32, "primary", MADE_AT)], generation=1)
+        batch = Batch(Sealer(ring, aged.store.store_id, aged.id), last, last.seal, max_session_bytes=1 << 20)
+        mixed = data + b"".join(batch.chunks([b'{"entry":{"n":8}}\n']))
+        with pytest.raises(errors.KeyDisabledError):
+            self.without_record(aged, mixed).adopt_sealed(aged.id, consent=WHO)
+
+    def test_a_time_that_nobody_signed_does_not_lead(self, aged: Aged) -> None:
+        late = self.strange(aged, aged.good, 9, updated_at="9999-12-31T23:59:59.999999Z")
+        store = self.without_record(aged, late)
+        store.adopt_sealed(aged.id, consent=WHO)
+        assert store.load(aged.id).updated_at.year < 9999
+        assert store.append(aged.id, [{"n": 6}]) == 11
 
 
 class TestForged:
@@ -484,8 +576,10 @@ class TestGivenUpAndCommitted:
         return id
 
     def test_it_is_taken_by_rebase(self, place: Any, ahead: str) -> None:
-        with pytest.raises(errors.KeyDisabledError):
+        with pytest.raises(errors.KeyDisabledError) as caught:
             place.store.load(ahead)
+        assert "files of the same moment" in caught.value.hint
+        assert place.events("tampering_found") == []  # it is what was saved
         assert place.store.repair(ahead).command == "sessionstore rebase-heads --dry-run"
         (taken,) = place.store.rebase_heads(consent=WHO).taken
         assert (taken.before.direction, taken.before.file_rev, taken.before.known_rev) == ("ledger_older", 5, 4)
@@ -583,5 +677,6 @@ class TestDamagedBeforeTheChange:
         with pytest.raises(errors.InvalidSignatureError) as caught:
             place.store.repair(id, keep_verified=True)
         assert "keep-verified" not in caught.value.hint
-        place.put(id, b"\n" * 100)
-        assert place.store.repair(id).action == "quarantined"
+        for nothing in (b"\n" * 100, (b"x" * 100_000 + b"\n") * 20):
+            place.put(id, nothing)
+            assert place.store.repair(id).action == "quarantined"
