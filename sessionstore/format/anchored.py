@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 
+from sessionstore.errors import KeyringError
 from sessionstore.format.cut import STEP_BYTES, cut
-from sessionstore.format.log import Segment
-from sessionstore.format.seal import ZERO_CHAIN, Broken, Sealed, Sealer, bound_seal, key_id_in
+from sessionstore.format.log import Segment, walk
+from sessionstore.format.seal import MAX_SEAL_BYTES, ZERO_CHAIN, Broken, Sealed, Sealer, bound_seal, key_id_in
 
 _DIGEST_BYTES = 32
 
@@ -49,6 +50,44 @@ def walk_anchored(sealer: Sealer, read: Read, last: Sealed, *, step_bytes: int =
             sealed = bound_seal(line)
         yield Segment(body, sealed, previous is None)
         previous = sealed
+
+
+def walk_bound(sealer: Sealer, read: Read, *, end: int) -> Iterator[Segment]:
+    """As `walk`, also over a file that begins under a key that was given up: if its last line is a seal of the primary
+    key, that one binds everything before it.
+
+    Args:
+        sealer, read: As above.
+        end: How far the file is looked at.
+
+    Raises:
+        Broken, UnknownKeyError, KeyDisabledError: As `walk`.
+    """
+    begun = False
+    try:
+        for segment in walk(sealer, read, end=end):
+            begun = True
+            yield segment
+        return
+    except KeyringError:
+        last = None if begun else _last(sealer, read, end)
+        if last is None:
+            raise
+    yield from walk_anchored(sealer, read, last)
+
+
+def _last(sealer: Sealer, read: Read, end: int) -> Sealed | None:
+    """The seal that is the last whole line, if the primary key made it and it ends a save."""
+    start = max(0, end - 2 * MAX_SEAL_BYTES)
+    data = read(start, end - start)
+    data = data[: data.rfind(b"\n") + 1]
+    line = data[data.rfind(b"\n", 0, max(0, len(data) - 1)) + 1 :]
+    try:
+        last = sealer.verify_line(line)
+    except (Broken, KeyringError):
+        return None
+    fits = last.key_id == sealer.primary_id and last.end == start + len(data) and not last.seal.more
+    return last if fits else None
 
 
 def _digests(read: Read, previous: Sealed | None, last: Sealed, step_bytes: int) -> list[bytes]:

@@ -26,7 +26,7 @@ from sessionstore.errors import (
     UnanchoredError,
     UnknownKeyError,
 )
-from sessionstore.format.log import walk
+from sessionstore.format.anchored import walk_bound
 from sessionstore.format.seal import Broken, Sealed
 from sessionstore.ledger import Head
 from sessionstore.model import Standing, check_name, parse_time
@@ -77,7 +77,7 @@ def examine(ground: Ground, session_id: str, log: Log, head: Head | None) -> Evi
     """Walk through the whole file of a session, whatever its head says."""
     first_rev, last, broken, old_key, size = 0, None, False, "", log.stamp().size
     try:
-        for segment in walk(ground.sealer(session_id), log.read, end=size):
+        for segment in walk_bound(ground.sealer(session_id), log.read, end=size):
             sealed = segment.sealed
             if segment.is_first:
                 first_rev = sealed.seal.rev

@@ -29,8 +29,10 @@ from sessionstore.errors import (
     UnsafeFileError,
     VerificationError,
 )
+from sessionstore.format.anchored import walk_anchored
 from sessionstore.format.lines import Open, decode_open
-from sessionstore.format.log import Summary, walk
+from sessionstore.format.log import Summary
+from sessionstore.format.seal import Sealed
 from sessionstore.ledger import Head
 from sessionstore.model import Rebuilt, SessionSummary, Unreadable, format_time
 from sessionstore.recovery.evidence import Known, examine, heard, ids_of
@@ -135,7 +137,7 @@ def _head(ground: Ground, session_id: str, known: Known | None) -> Head:
         if evidence.broken or evidence.last.key_id != ground.keyring.primary.id:
             raise damaged(session_id, evidence.last)
         seal = evidence.last.seal
-        opened = _opened(ground, session_id, log, evidence.last.end)
+        opened = _opened(ground, session_id, log, evidence.last)
         summary = Summary(**{name: getattr(seal, name) for name in Summary.__struct_fields__})
         head = new_head(session_id, summary, key=opened.key, parent=opened.parent, origin=opened.origin)
         if known is not None and known.rev > seal.rev:
@@ -144,7 +146,7 @@ def _head(ground: Ground, session_id: str, known: Known | None) -> Head:
         return head_after(head, evidence.last, stamp)
 
 
-def _opened(ground: Ground, session_id: str, log: Log, end: int) -> Open:
-    for segment in walk(ground.sealer(session_id), log.read, end=end):
+def _opened(ground: Ground, session_id: str, log: Log, last: Sealed) -> Open:
+    for segment in walk_anchored(ground.sealer(session_id), log.read, last):
         return decode_open(segment.body.partition(b"\n")[0])
     raise InvalidSignatureError(session_id=session_id, line=1, last_good_rev=0)

@@ -17,6 +17,7 @@ from sessionstore.errors import (
     VerificationError,
     WrongSessionError,
 )
+from sessionstore.format.anchored import walk_bound
 from sessionstore.format.log import walk
 from sessionstore.format.seal import MAX_SEAL_BYTES, Broken, Sealed, find_seal
 from sessionstore.ledger import Head
@@ -38,7 +39,7 @@ def accept_rewritten(ground: Ground, head: Head, log: Log, size: int) -> Sealed:
     replaces: str | None = None
     broken = False
     try:
-        for segment in walk(ground.sealer(session_id), log.read, end=size):
+        for segment in walk_bound(ground.sealer(session_id), log.read, end=size):
             last = segment.sealed
             if segment.is_first:
                 replaces = last.seal.replaces
