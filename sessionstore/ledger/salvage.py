@@ -50,9 +50,7 @@ def salvage(path: Path, keyring: Keyring, store_id: str) -> dict[str, Head]:
         rows = list(_rows(copy, str(path)))
         for session_id, *row in rows:
             with suppress(KeyringError, LedgerCorruptError, AttributeError):
-                head = seal.open(session_id, *row)
-                if head.session_id == session_id:
-                    found[session_id] = head
+                found[session_id] = seal.open(session_id, *row)  # the tag binds the id too
     if not rows:
         raise LedgerCorruptError(path=str(path), reason="nothing in it can be read")
     return found

@@ -20,9 +20,15 @@ LOST = "1f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
 TIMES = {LOST: 3, OTHER: 1}
 WHO = "the test"
 
+
+def lose_ledger(home: Path) -> None:
+    for path in (home / "state").glob("ledger.db*"):
+        path.unlink()
+
+
 PARTS: dict[str, Callable[[Path], None]] = {
     "key": lambda home: (home / "state" / "keyring").unlink(),
-    "ledger": lambda home: [path.unlink() for path in (home / "state").glob("ledger.db*")] and None,
+    "ledger": lambda home: lose_ledger(home),
     "audit log": lambda home: shutil.rmtree(home / "state" / "audit"),
     "session file": lambda home: (home / "data" / "sessions" / f"{LOST}.jsonl").unlink(),
 }

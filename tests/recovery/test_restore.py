@@ -332,3 +332,29 @@ class TestRebase:
             done = store.rebase_heads(consent=WHO)
         assert dict(done.failed) == {ids[0]: "invalid_signature", ids[1]: "already_running"}
         assert [one.before.session_id for one in done.taken] == [ids[2]]
+
+
+class TestBesideAGivenUpKey:
+    def test_a_file_that_begins_under_it_and_is_older_is_a_rollback_and_can_be_taken(self, place: Any) -> None:
+        id = place.session()
+        place.store.rotate_keys()
+        place.store.retire_key(place.store.list_keys()[0].id, destroy=True)
+        older = place.read(id)
+        assert place.store.append(id, [{"n": 3}]) == 6
+        place.put(id, older)
+        with pytest.raises(errors.RollbackError) as caught:
+            place.store.load(id)
+        assert (caught.value.rev, caught.value.head_rev) == (5, 6)
+        assert place.store.restore(id, 5, consent=WHO).rev == 7
+        assert place.numbers(id) == [0, 1, 2]
+
+    def test_changed_before_the_seal_that_binds_it_it_is_damaged(self, place: Any) -> None:
+        id = place.session()
+        place.store.rotate_keys()
+        place.store.retire_key(place.store.list_keys()[0].id, destroy=True)
+        older = place.read(id)
+        place.store.append(id, [{"n": 3}])
+        for changed in (older.replace(b'{"n":1}', b'{"n":7}'), older[:-1], older[: older.rindex(b'{"seal":')]):
+            place.put(id, changed)
+            with pytest.raises(errors.InvalidSignatureError):
+                place.store.load(id)

@@ -307,6 +307,33 @@ class TestAfterARotation:
                 ("000001.jsonl", "changed")
             ]
 
+    @pytest.mark.parametrize("destroy", [False, True])
+    def test_sessions_that_begin_under_a_key_that_was_given_up_are_recorded_anew(
+        self, home: Path, ids: list[str], rotated: dict[str, bytes], destroy: bool
+    ) -> None:
+        with opened(home) as store:
+            for key in store.list_keys()[:-1]:
+                store.retire_key(key.id, destroy=destroy)
+            before = {line.id: line for line in store.list().sessions}
+        with file(home, ids[1]).open("ab") as stream:
+            stream.write(b'{"entry":{"half')
+        changed = file(home, ids[2])
+        changed.write_bytes(changed.read_bytes().replace(b'{"n":2}', b'{"n":7}'))
+        older = file(home, ids[0]).read_bytes()
+        with opened(home) as store:
+            assert store.append(ids[0], [{"n": "newer"}]) == 5
+            store._ground.audit.record("resume_committed", session_id=ids[0], rev=5)
+        file(home, ids[0]).write_bytes(older)
+        lose(home)
+        done = recover_ledger(config_of(home), consent=WHO)
+        assert [line.id for line in done.taken] == [ids[1]]
+        assert {broken.name: broken.code for broken in done.left} == {ids[0]: "rollback", ids[2]: "unanchored"}
+        with opened(home) as store:
+            assert store.load(ids[1]).rev == before[ids[1]].rev
+            assert [line.id for line in [store.find("k1")] if line] == [ids[1]]
+            assert store.restore(ids[0], 4, consent=WHO).rev == 6
+            assert store.load(ids[0]).entries == ({"n": 0}, {"n": 9})
+
     def test_a_session_that_was_set_back_keeps_its_key_in_use(self, home: Path, ids: list[str]) -> None:
         older = file(home, ids[0]).read_bytes()
         with opened(home) as store:
@@ -343,7 +370,7 @@ class TestOldLedger:
         assert (moved.read_bytes(), [path.name for path in moved.parent.iterdir()]) == (before, ["ledger.db"])
         with opened(home) as store:
             assert all(result.ok for result in store.verify())
-            assert store.find("k1").id == ids[1]
+            assert [line.id for line in [store.find("k1")] if line] == [ids[1]]
             store._ground.ledger.check()
 
     def test_a_file_set_back_behind_it_stays_refused(self, home: Path, ids: list[str], moved: Path) -> None:
@@ -408,6 +435,16 @@ class TestOldLedger:
         done = recover_ledger(config_of(home), consent=WHO, old=moved)
         assert ({line.id for line in done.taken}, done.left) == ({*many, ids[0], ids[1]}, ())
         assert 0 < done.unproven < 60
+
+    def test_what_stands_in_its_log_counts_too(self, home: Path, ids: list[str], moved: Path) -> None:
+        shutil.copy2(moved, home / "state" / "ledger.db")
+        with opened(home) as store:
+            new = store.create().id
+            for beside in ("", "-wal"):
+                shutil.copy2(home / "state" / f"ledger.db{beside}", moved.with_name(f"ledger.db{beside}"))
+        lose(home)
+        done = recover_ledger(config_of(home), consent=WHO, old=moved)
+        assert ({line.id for line in done.taken}, done.unproven) == ({ids[0], ids[1], new}, 0)
 
     def test_one_that_is_nothing_is_refused(self, home: Path, ids: list[str], moved: Path) -> None:
         moved.write_bytes(b"not a ledger")
