@@ -127,8 +127,8 @@ def from_environment(environ: Mapping[str, str]) -> GivenKey:
 def _from_environment(environ: Mapping[str, str], where: str, hint: str) -> bytes | None:
     # Both: children inherit the environment of the process, also where a copy of it was handed to us.
     text = os.environ.pop(KEY_NAME, None)
-    if isinstance(environ, MutableMapping):
-        text = environ.pop(KEY_NAME, text)
+    take = environ.pop if isinstance(environ, MutableMapping) else environ.get
+    text = take(KEY_NAME, text)
     if text is None:
         return None
     secret = _decoded(text)

@@ -165,7 +165,7 @@ def _resealed(writer: Writer, rewriter: Rewriter, session_id: str) -> bool:
 
 
 def _still_left(ground: Ground, left: list[Unreadable]) -> list[Unreadable]:
-    """Without those that somebody else has brought under the key meanwhile: it held them when they were tried here."""
+    """Without those that came under the key meanwhile: running ones with a save, or by another rotation."""
     if not left:
         return left
     primary = ground.keyring.primary.id

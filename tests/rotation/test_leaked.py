@@ -13,6 +13,7 @@ import pytest
 from sessionstore import Config, SessionStore, errors, open_store
 from sessionstore.fs import Directory, Locks
 from sessionstore.keystore import LOCK
+from sessionstore.storage.protocol import Holder
 
 GOES_ON = "another process began to change the key meanwhile: `sessionstore keys rotate --finish` goes on"
 
@@ -193,32 +194,25 @@ class TestTwoAtOnce:
         report = ours.rotate_keys()
         assert (report.finished, report.reason) == (True, "")
 
-    def test_a_session_that_the_other_one_held_is_not_left(
-        self, ours: SessionStore, theirs: SessionStore, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("saves", [True, False])
+    def test_a_session_that_comes_under_the_key_meanwhile_is_not_left(
+        self, ours: SessionStore, theirs: SessionStore, monkeypatch: pytest.MonkeyPatch, saves: bool
     ) -> None:
-        sessions(ours)
-        reseal = theirs._writer.reseal
-        reports = []
+        first, _ = sessions(ours)
+        page = ours._ground.ledger.renewal.page
+        todo = [{"n": 1}]
 
-        def ours_meanwhile(id: str) -> bool:
-            # Theirs holds the session to seal it anew, and ours comes along.
-            monkeypatch.undo()
-            renew = ours._ground.ledger.renewal.page
-            done = []
+        def save() -> int:
+            if saves and todo:
+                theirs.append(first, [todo.pop()])
+            return page()
 
-            def page() -> int:
-                if not done:
-                    done.append(reseal(id))
-                return renew()
-
-            monkeypatch.setattr(ours._ground.ledger.renewal, "page", page)
-            reports.append(ours.rotate_keys())
-            return done[0]
-
-        monkeypatch.setattr(theirs._writer, "reseal", ours_meanwhile)
-        theirs.rotate_keys()
-        assert [(report.left, report.finished) for report in reports] == [((), True)]
-        assert {result.code for result in ours.verify()} == {"ok"}
+        monkeypatch.setattr(ours._ground.ledger.renewal, "page", save)
+        with theirs._ground.backend.run(first, Holder(1, "2026-01-31T12:00:00.000000Z")):
+            report = ours.rotate_keys()
+        left = [(one.name, one.code) for one in report.left]
+        assert left == ([] if saves else [(first, "already_running")])
+        assert report.finished
 
     def test_two_processes_end_well(self, ours: SessionStore, home: Path) -> None:
         made = [id for _ in range(5) for id in sessions(ours)]
