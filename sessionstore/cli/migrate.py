@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from sessionstore.cli import exits, output
@@ -11,6 +13,9 @@ from sessionstore.cli.present import count_text
 from sessionstore.cli.progress import progress
 from sessionstore.cli.resolve import complete_id, resolve
 from sessionstore.cli.table import Column, table
+
+if TYPE_CHECKING:
+    from sessionstore.model import SessionPage
 
 
 @command_of(
@@ -32,7 +37,7 @@ def command(invocation: Invocation, sessions: tuple[str, ...], dry_run: bool) ->
     results = []
     with invocation.open_store() as store:
         ids: list[str | None] = list(dict.fromkeys(resolve(store, text) for text in sessions))
-        total = len(ids) or sum(line.integrity == "legacy" for line in store.list().sessions)
+        total = len(ids) or _count(store.list())
         with progress("signing", total) as bar:
             for session_id in ids or [None]:
                 for result in store.migrate(session_id, dry_run=dry_run):
@@ -60,3 +65,11 @@ def command(invocation: Invocation, sessions: tuple[str, ...], dry_run: bool) ->
         f"{count_text(len(done), 'session')} {'would be signed' if dry_run else 'signed'}, {len(refused):,} refused"
     )
     return code
+
+
+def _count(page: SessionPage) -> int:
+    """How many there are to be signed; where the policy is not to open them, the list counts them as unreadable."""
+    from sessionstore.errors import UnsignedRefusedError
+
+    unopened = sum(line.code == UnsignedRefusedError.code for line in page.unreadable)
+    return unopened + sum(line.integrity == "legacy" for line in page.sessions)

@@ -366,6 +366,29 @@ class TestDiedBesideOthers:
             assert store.append(OLD, [{"n": 1}]) == 2
             ledger.check()
 
+    def test_one_that_came_under_its_name_meanwhile_is_nobodys_session(
+        self, home: Path, directory: Path, unsigned: Unsigned, face: Callable[..., SessionStore]
+    ) -> None:
+        put(directory, unsigned(OLD))
+        sealed = directory / f"{OLD}.jsonl"
+
+        class Overtaken(FileBackend):
+            def write(self, name: str, chunks: Iterable[bytes], *, replace: bool) -> Stamp:
+                sealed.write_bytes(b"{}\n")
+                return super().write(name, chunks, replace=replace)
+
+        with open_store(home) as store:
+            calm = store._ground.backend
+            overtaken = Overtaken.__new__(Overtaken)
+            overtaken.__dict__.update(calm.__dict__)
+            with pytest.raises(errors.AlreadyExistsError):
+                face(store, backend=overtaken).append(OLD, [{"n": 1}])
+            head = store._ground.ledger.head(OLD)
+            assert head is not None and (head.state, head.rev) == ("deleted", 0)
+            assert sealed.read_bytes() == b"{}\n"
+            sealed.unlink()
+            assert store.append(OLD, [{"n": 1}]) == 2
+
 
 class TestTogether:
     def test_what_came_or_went_since_the_names_were_read_has_no_line(

@@ -289,6 +289,20 @@ class TestList:
             assert len(store.list(project="/srv/demo/atlas").sessions) == 6
             assert store.list(tag="t").sessions == () and store.list(running=True).sessions == ()
 
+    def test_a_path_that_no_seal_could_hold_is_cut_in_the_list_only(
+        self, home: Path, directory: Path, unsigned: Unsigned
+    ) -> None:
+        path = "/" + "x" * 9000
+        put(directory, unsigned(OLD, project_path=path))
+        with open_store(home) as store:
+            (line,) = store.list().sessions
+            assert line.project is not None and path.startswith(line.project) and len(line.project) < len(path)
+            list(store.migrate(OLD))
+            (after,) = store.list().sessions
+            assert after.project == line.project
+            session = store.load(OLD)
+            assert session.project is not None and session.project.display_path == path
+
     def test_what_cannot_be_read_has_its_code_and_disturbs_nobody(
         self, home: Path, directory: Path, unsigned: Unsigned
     ) -> None:
@@ -495,7 +509,26 @@ class TestBesideSealedSessions:
                 with pytest.raises(errors.LedgerCorruptError):
                     call()
             assert store.list().sessions == () and (OLD, "ledger_corrupt") in shown(store)
-        assert file.read_bytes() == unsigned(OLD)
+            assert file.read_bytes() == unsigned(OLD)
+
+    def test_rows_that_go_while_the_store_is_open_are_missed_too(
+        self, home: Path, directory: Path, unsigned: Unsigned
+    ) -> None:
+        put(directory, unsigned(OLD))
+        file = put(directory, unsigned(OTHER), OTHER)
+        with open_store(home) as store:
+            list(store.migrate(OLD))
+            assert store.load(OTHER).rev == 0
+            with closing(sqlite3.connect(home / "state" / "ledger.db")) as ledger, ledger:
+                ledger.execute("DELETE FROM heads")
+            for _ in range(2):
+                with pytest.raises(errors.LedgerCorruptError):
+                    store.load(OTHER)
+            # Gone together with its row and both files, it is no file that was listed and is missing.
+            (directory / f"{OLD}.jsonl").unlink()
+            with pytest.raises(errors.LedgerCorruptError):
+                store.load(OLD)
+            assert file.exists()
 
     def test_a_session_whose_id_is_listed_too_is_missing_as_what_it_was(self, home: Path) -> None:
         with open_store(home) as store:
@@ -517,6 +550,9 @@ class TestDelete:
             with pytest.raises(errors.SessionNotFoundError):
                 store.load(OLD)
             assert shown(store) == [(OLD, "resurrected")]
+            for call in every_call(store, but=("nothing",)):
+                with pytest.raises(errors.SessionNotFoundError):
+                    call()
             with pytest.raises(errors.AlreadyExistsError):
                 store.create(id=OLD)
 
