@@ -160,7 +160,7 @@ class Lifecycle:
         if ground.config.when_full == "evict":
             # Oldest first. No other session's maker waits for the id that is being made: its lock may be held here.
             for head in ground.ledger.heads(newest_first=False):
-                if head.closed_at is not None and head.session_id != parent:
+                if head.closed_at is not None and head.session_id != parent and not _only_migrated(head):
                     self._evict(head)
                     if ground.ledger.count(_COUNTED) < limit:
                         return
@@ -250,3 +250,11 @@ class Lifecycle:
         found = self._reader.find(session_id)
         found.log.close()
         return found
+
+
+def _only_migrated(head: Head) -> bool:
+    """Whether nobody saved the session here since it was migrated: then an unsigned file alone says that it is closed.
+
+    All of those say so, and a migration may bring more than the limit: the next session made would delete the rest.
+    """
+    return head.provenance == "legacy-adopted" and head.rev == 1

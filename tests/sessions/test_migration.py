@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,20 @@ class TestNextSave:
         with open_store(config=Config(data_dir=home / "data", state_dir=home / "state", max_sessions=1)) as store:
             store.create()
             assert store.append(OLD, [{"n": 1}]) == 2
+
+    def test_a_full_store_does_not_evict_what_was_only_migrated(
+        self, home: Path, directory: Path, unsigned: Unsigned
+    ) -> None:
+        for id in (OLD, OTHER):
+            put(directory, unsigned(id), id)
+        config = Config(data_dir=home / "data", state_dir=home / "state", max_sessions=2, when_full="evict")
+        with open_store(config=config) as store:
+            list(store.migrate())
+            with pytest.raises(errors.SessionLimitError):
+                store.create()
+            store.close_session(OTHER)
+            made = store.create().id
+            assert {line.id for line in store.list().sessions} == {OLD, made}
 
     def test_two_rounds_of_saving_and_loading_keep_order_and_every_field(
         self, home: Path, directory: Path, unsigned: Unsigned
@@ -469,10 +485,16 @@ class TestOneOfMany:
     def test_what_concerns_the_whole_store_is_raised(self, home: Path, directory: Path, unsigned: Unsigned) -> None:
         put(directory, unsigned(OLD))
         with open_store(home) as store:
-            found = store.migrate()
-            store.close()
-            with pytest.raises(errors.StoreError):
-                list(found)
+            put(directory, unsigned(OTHER), OTHER)
+            results = store.migrate()
+            assert next(results).outcome == "migrated"
+            with closing(sqlite3.connect(home / "state" / "ledger.db")) as ledger, ledger:
+                (anchor,) = ledger.execute("SELECT * FROM anchor").fetchall()
+                ledger.execute("DELETE FROM anchor")
+            with pytest.raises(errors.LedgerCorruptError):
+                next(results)
+            with closing(sqlite3.connect(home / "state" / "ledger.db")) as ledger, ledger:
+                ledger.execute("INSERT INTO anchor VALUES (?, ?, ?, ?)", anchor)
         with open_store(home, read_only=True) as store:
             for id in (None, OLD):
                 with pytest.raises(errors.StoreUnavailableError):

@@ -13,7 +13,8 @@ import pytest
 
 from sessionstore import Config, SessionStore, errors, open_store
 from sessionstore.ledger import InventoryEntry
-from sessionstore.model import AdoptionReport, format_time
+from sessionstore.model import AdoptionReport, SessionPage, format_time
+from sessionstore.storage import FileBackend
 
 OLD = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
 OTHER = "1f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
@@ -353,6 +354,26 @@ class TestListMeanwhile:
         with open_store(home) as store:
             page = eventful(store, read=lambda: store.append(OLD, [{"n": 1}])).list()
             assert page.unreadable == () and [line.rev for line in page.sessions] == [2]
+
+    def test_one_that_is_being_deleted_is_no_alarm(
+        self, home: Path, directory: Path, unsigned: Unsigned, face: Callable[..., SessionStore]
+    ) -> None:
+        file = put(directory, unsigned(OLD))
+
+        class Interrupted(FileBackend):
+            def retire(self, name: str) -> str | None:
+                raise KeyboardInterrupt
+
+        with open_store(home) as store:
+            interrupted = Interrupted.__new__(Interrupted)
+            interrupted.__dict__.update(store._ground.backend.__dict__)
+            with pytest.raises(KeyboardInterrupt):
+                face(store, backend=interrupted).delete(OLD)
+            assert file.exists() and store.list() == SessionPage((), ())
+            with pytest.raises(errors.SessionNotFoundError):
+                store.load(OLD)
+        with open_store(home) as store:
+            assert not file.exists() and store.list() == SessionPage((), ())
 
 
 class TestAdoptionMeanwhile:
