@@ -24,6 +24,7 @@ from sessionstore.errors import (
     AlreadyExistsError,
     InvalidIdError,
     InvalidValueError,
+    LedgerCorruptError,
     LegacyModifiedError,
     ResurrectedError,
     SessionNotFoundError,
@@ -38,6 +39,7 @@ from sessionstore.ledger import InventoryEntry
 from sessionstore.model import AdoptedFile, AdoptionReport, Unreadable, check_consent, check_id
 from sessionstore.model.ids import is_id
 from sessionstore.sessions import Ground
+from sessionstore.sessions.ground import refuse_lost
 from sessionstore.sessions.unsigned import SUFFIX, content_of, read_capped, was_saved
 
 _HINT = "a session of this id was saved here; `sessionstore import --format legacy` takes the file in under a new id"
@@ -86,7 +88,7 @@ def adopt(
             try:
                 candidate = _candidate(ground, stem, away, digests)
             except SessionStoreError as error:
-                if session_id is not None:
+                if session_id is not None or isinstance(error, LedgerCorruptError):
                     raise
                 refused.append(Unreadable(name if error.code == InvalidIdError.code else stem, error.code, str(error)))
             else:
@@ -115,6 +117,7 @@ def _candidate(
 
     Raises:
         SessionNotFoundError: It is missing.
+        LedgerCorruptError: Rows of sessions were taken away.
         SessionStoreError: It may not be adopted; the class says why.
     """
     if not is_id(stem):
@@ -134,6 +137,8 @@ def _candidate(
         raise ResurrectedError(session_id=stem, hint=_HINT)
     if was_saved(head) or (entry is not None and entry.state == "migrated"):
         raise SignatureStrippedError(session_id=stem, hint=_HINT)
+    if head is None:
+        refuse_lost(ground)  # it may be the row of this one that was taken away
     if here not in (None, data) or (head is not None and head.state == "creating"):
         raise AlreadyExistsError(what="id")
     if digests is not None and digests.get(stem) != digest:

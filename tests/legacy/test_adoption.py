@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,24 @@ class TestOne:
             put(directory, unsigned(OLD, name="other"))
             with pytest.raises(errors.SignatureStrippedError):
                 store.adopt(OLD, consent="me")
+            with closing(sqlite3.connect(home / "state" / "ledger.db")) as ledger, ledger:
+                ledger.execute("DELETE FROM heads")
+            with pytest.raises(errors.SignatureStrippedError):
+                store.adopt(OLD, consent="me")
+
+    def test_nor_where_a_row_is_gone_that_may_be_its_own(
+        self, opened: SessionStore, home: Path, directory: Path, unsigned: Unsigned, away: Path
+    ) -> None:
+        opened.create(id=OLD)
+        (directory / f"{OLD}.jsonl").unlink()
+        put(directory, unsigned(OLD))
+        put(away, unsigned(OTHER), OTHER)
+        with closing(sqlite3.connect(home / "state" / "ledger.db")) as ledger, ledger:
+            ledger.execute("DELETE FROM heads")
+        for arguments in ({"id": OLD}, {"directory": away}):
+            with pytest.raises(errors.LedgerCorruptError):
+                opened.adopt(**arguments, consent="me")
+        assert opened._ground.ledger.inventory() == {}
 
     def test_the_unknown_the_unsafe_and_wrong_arguments(
         self, opened: SessionStore, directory: Path, away: Path, home: Path
