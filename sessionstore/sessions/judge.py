@@ -40,7 +40,7 @@ def accept_rewritten(ground: Ground, head: Head, log: Log, size: int) -> Sealed:
     session_id = head.session_id
     good = good_part(ground.sealer(session_id), log.read, end=size, counts=lambda held: held.checked, rev=head.rev)
     last, whole = good.last, good.whole
-    if good.at is not None and good.at.signature != head.tag:
+    if head.tag and good.at is not None and good.at.signature != head.tag:
         raise ForkError(session_id=session_id, rev=head.rev)
     if last is None:
         _refuse_other_session(ground, session_id, log, size)

@@ -59,14 +59,14 @@ PARTS: dict[str, Callable[[Path], None]] = {
 # What opening the store says, or else loading the sealed, the unsigned and the migrated session.
 OPENING = {"key": "key_unavailable", "ledger": "ledger_missing"}
 LOADING: dict[str, tuple[str, str, str]] = {
-    "heads": ("unanchored", "ok", "unanchored"),
+    "heads": ("unanchored", "ledger_corrupt", "unanchored"),
     "inventory": ("ok", "ledger_corrupt", "ok"),
     "policy": ("ok", "ledger_corrupt", "ok"),
     "session file": ("missing", "ok", "missing"),
     "unsigned file": ("ok", "missing", "ok"),
     "heads + inventory": ("unanchored", "ledger_corrupt", "unanchored"),
     "heads + policy": ("unanchored", "ledger_corrupt", "unanchored"),
-    "heads + session file": ("ledger_corrupt", "ok", "ledger_corrupt"),
+    "heads + session file": ("ledger_corrupt", "ledger_corrupt", "ledger_corrupt"),
     "heads + unsigned file": ("unanchored", "missing", "unanchored"),
     "inventory + policy": ("ok", "ledger_corrupt", "ok"),
     "inventory + session file": ("missing", "ledger_corrupt", "missing"),

@@ -327,7 +327,7 @@ class TestAfterARotation:
         lose(home)
         done = recover_ledger(config_of(home), consent=WHO)
         assert [line.id for line in done.taken] == [ids[1]]
-        assert {broken.name: broken.code for broken in done.left} == {ids[0]: "rollback", ids[2]: "unanchored"}
+        assert {broken.name: broken.code for broken in done.left} == {ids[0]: "rollback", ids[2]: "key_disabled"}
         with opened(home) as store:
             assert store.load(ids[1]).rev == before[ids[1]].rev
             assert [line.id for line in [store.find("k1")] if line] == [ids[1]]
