@@ -366,6 +366,11 @@ class TestDiedBesideOthers:
         assert outcomes(half) == [(OLD, "migrated", "ok")]
         assert half.load(OLD).rev == 1 and list(retired(home)) == [f"{OLD}.json"]
 
+    def test_it_is_settled_once(self, half: SessionStore) -> None:
+        for _ in range(2):
+            half._lifecycle.settle(OLD)
+            assert half.load(OLD).rev == 1
+
     def test_who_deletes_it_deletes_both(self, half: SessionStore, home: Path, directory: Path) -> None:
         half.delete(OLD)
         assert not list(directory.glob(f"{OLD}*")) and retired(home) == {}

@@ -532,6 +532,20 @@ class TestBesideSealedSessions:
             assert store.list().sessions == () and (OLD, "ledger_corrupt") in shown(store)
             assert file.read_bytes() == unsigned(OLD)
 
+    def test_a_list_of_unsigned_files_that_was_changed_is_shown_as_that(
+        self, home: Path, directory: Path, unsigned: Unsigned
+    ) -> None:
+        put(directory, unsigned(OLD))
+        with open_store(home) as store:
+            made = store.create().id
+            with closing(sqlite3.connect(home / "state" / "ledger.db")) as ledger, ledger:
+                ledger.execute("DELETE FROM inventory")
+            assert shown(store) == [(OLD, "ledger_corrupt"), ("ledger.db", "ledger_corrupt")]
+            assert [line.id for line in store.list().sessions] == [made]
+            for call in every_call(store):
+                with pytest.raises(errors.LedgerCorruptError):
+                    call()
+
     def test_rows_that_go_while_the_store_is_open_are_missed_too(
         self, home: Path, directory: Path, unsigned: Unsigned
     ) -> None:
