@@ -39,27 +39,21 @@ class OsKeyring:
 
     def get(self, key_id: str) -> bytes:
         """The key of that id. Errors as `KeyProvider.get`."""
-        kind = ""
         text = self._ask("get_password", SERVICE, key_id)
         if text is None:
-            kind = "missing"
-        elif not _HEX.fullmatch(text) or id_of(bytes.fromhex(text)) != key_id:
-            kind = "other"
-        else:
+            raise Withheld("missing", WHERE, f"put the entry {key_id} of {SERVICE} back; it holds 64 hex digits")
+        if _is_key(text, key_id):
             return bytes.fromhex(text)
         del text
-        if kind == "missing":
-            raise Withheld("missing", WHERE, f"put the entry {key_id} of {SERVICE} back; it holds 64 hex digits")
         raise Withheld("other", WHERE, f"the entry {key_id} of {SERVICE} is not that key: put the right one back")
 
     def put(self, key_id: str, secret: bytes) -> None:
         """Keep a key and look that it is there. Errors as `KeyProvider.put`."""
-        if self._ask("get_password", SERVICE, key_id) == secret.hex():
+        if _is_key(self._ask("get_password", SERVICE, key_id), key_id):
             return
         self._ask("set_password", SERVICE, key_id, secret.hex())
-        kept = self._ask("get_password", SERVICE, key_id) == secret.hex()
         del secret
-        if not kept:
+        if not _is_key(self._ask("get_password", SERVICE, key_id), key_id):
             raise Withheld("unreadable", WHERE, f"it did not keep the key; {_UNLOCK}")
 
     def drop(self, key_id: str) -> None:
@@ -86,3 +80,8 @@ class OsKeyring:
         finally:
             del arguments
         raise Withheld("unreadable", WHERE, f"{_UNLOCK} ({refused})")
+
+
+def _is_key(text: str | None, key_id: str) -> bool:
+    """Whether the entry is the key of that id; the id is made of the key, so nothing secret is compared."""
+    return text is not None and _HEX.fullmatch(text) is not None and id_of(bytes.fromhex(text)) == key_id
