@@ -31,29 +31,30 @@ REPLAY_AGE = timedelta(minutes=1)
 
 
 class Known:
-    """Some of the `uuid`s of one transcript: the newest, at most `MAX_KNOWN`.
+    """`uuid`s of one transcript at one revision: the newest, at most `MAX_KNOWN`.
 
     Attributes:
-        whole_at: The revision at which these were all there are, or None.
+        at: Id of the session, and the revision. At any other one they are worth nothing.
+        is_whole: Whether there are no others.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at: tuple[str, int] | None = None) -> None:
         self._uuids: dict[str, None] = {}
-        self.whole_at: int | None = None
+        self.at = at
+        self.is_whole = False
 
     def __contains__(self, uuid: object) -> bool:
         return uuid in self._uuids
 
-    def add(self, entries: Iterable[Entry], *, whole_at: int | None) -> None:
-        """Take in what was saved or read; `whole_at`: the revision now, if nothing of it is unknown."""
-        self.whole_at = whole_at
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Take in what was saved or read."""
         for entry in entries:
             uuid = uuid_of(entry)
             if uuid is not None:
                 self._uuids[uuid] = None
                 if len(self._uuids) > MAX_KNOWN:
                     del self._uuids[next(iter(self._uuids))]
-                    self.whole_at = None
+                    self.is_whole = False
 
 
 def uuid_of(entry: Mapping[str, Any]) -> str | None:

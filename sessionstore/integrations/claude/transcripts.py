@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET
 
 from sessionstore.errors import ConflictError, MalformedError, SessionNotFoundError, TooDeepError
-from sessionstore.integrations.claude.entries import MAX_KNOWN, Entry, given, is_replay, once, stored
+from sessionstore.integrations.claude.entries import MAX_KNOWN, Entry, Known, given, is_replay, once, stored, uuid_of
 from sessionstore.integrations.claude.names import (
     Stamp,
     Transcript,
@@ -54,7 +54,12 @@ class Transcripts:
         """
         max_bytes = None  # of an entry that is tried before it is saved
         while True:
-            record = line.record or self._store.recorded(key=transcript.key)
+            record = line.record
+            if record is None or any(uuid_of(entry) in line.known for entry in batch.entries):
+                record = self._store.recorded(key=transcript.key)  # what is left out has to be there now
+            at = None if record is None else (record.id, record.rev)
+            if line.known.at != at:
+                line.known = Known(at)  # others saved, or took away
             line.record = None
             try:
                 if record is None:
@@ -116,10 +121,11 @@ class Transcripts:
         self, transcript: Transcript, line: Line, batch: Batch, record: SessionSummary, max_bytes: int | None
     ) -> SessionSummary:
         """Save what is new of the batch on top of `record`; the record after it."""
-        known, is_whole = line.known, record.entries == 0 or line.known.whole_at == record.rev
-        if not is_whole and record.entries <= MAX_KNOWN and is_replay(once(batch.entries, known), record.updated_at):
-            known.add(given(self._store.entries(record.id)), whole_at=record.rev)
-            is_whole = known.whole_at is not None
+        known = line.known
+        known.is_whole = known.is_whole or record.entries == 0
+        if not known.is_whole and record.entries <= MAX_KNOWN and is_replay(batch.entries, record.updated_at):
+            known.is_whole = True
+            known.add(given(self._store.entries(record.id)))
         new = list(once(batch.entries, known))
         if not new:
             return record
@@ -131,7 +137,8 @@ class Transcripts:
             expected_rev=record.rev,
             idempotency_key=batch.token,
         )
-        known.add(new, whole_at=rev if is_whole else None)
+        known.add(new)
+        known.at = (record.id, rev)
         return msgspec.structs.replace(
             record, rev=rev, entries=record.entries + len(new), tags=tags, updated_at=datetime.now(UTC)
         )
