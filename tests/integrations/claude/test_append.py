@@ -42,6 +42,10 @@ class TestTheContract:
         for store in stores:
             store.close()
 
+    def test_an_empty_batch_makes_nothing(self, claude: ClaudeSessionStore, plain: SessionStore) -> None:
+        asyncio.run(claude.append(KEY, []))
+        assert plain.stats().sessions == 0
+
     def test_it_has_every_method_of_the_protocol_as_its_own(self) -> None:
         from claude_agent_sdk import SessionStore as Protocol
 
@@ -193,6 +197,25 @@ class TestOrder:
             assert [item["n"] for item in loaded if item["uuid"].startswith(name)] == list(range(20))  # type: ignore[typeddict-item]
 
 
+class TestTrio:
+    def test_the_calls_work_there_too_and_a_cancelled_batch_is_saved_once(self, claude: ClaudeSessionStore) -> None:
+        trio = pytest.importorskip("trio", reason="pip install trio")
+
+        async def main() -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(claude.append, KEY, [entry(1), title("a")])
+                nursery.start_soon(claude.append, SUB, [entry(2)])
+            with trio.move_on_after(0) as scope:
+                await claude.append(KEY, [entry(3)])
+            assert scope.cancelled_caught
+            await claude.append(KEY, [entry(3)])
+            assert await claude.load(KEY) == [entry(1), title("a"), entry(3)]
+            assert await claude.list_subkeys(KEY) == [SUB["subpath"]]
+            assert len(await claude.list_session_summaries("proj")) == 1
+
+        trio.run(main)
+
+
 class TestRetries:
     @pytest.fixture
     def slow(self, monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
@@ -261,18 +284,25 @@ class TestRetries:
 
         asyncio.run(main())
 
+    @pytest.mark.parametrize("key", [KEY, SUB])
     def test_a_batch_of_unknown_outcome_that_is_repeated_is_saved_once(
-        self, claude: ClaudeSessionStore, ledger_locked: Callable[[], AbstractContextManager[None]]
+        self,
+        claude: ClaudeSessionStore,
+        plain: SessionStore,
+        ledger_locked: Callable[[], AbstractContextManager[None]],
+        key: Any,
     ) -> None:
-        batch = [title("b"), entry(2)]
+        batch = [{"type": "mode", "mode": "plan"}, entry(2)]
 
         async def main() -> None:
-            await claude.append(KEY, [title("a")])
+            await claude.append(key, [entry(1)])
+            before = {line.id: line.size_bytes for line in plain.list().sessions}
             with ledger_locked(), pytest.raises(StoreUnavailableError) as caught:
-                await claude.append(KEY, batch)
+                await claude.append(key, batch)
             assert caught.value.outcome == "unknown"
-            await claude.append(KEY, list(batch))
-            assert await claude.load(KEY) == [title("a"), *batch]
+            assert {line.id: line.size_bytes for line in plain.list().sessions} != before  # it is there
+            await claude.append(key, list(batch))
+            assert await claude.load(key) == [entry(1), *batch]
 
         asyncio.run(main())
 

@@ -244,7 +244,10 @@ class TestDeleting:
 
         asyncio.run(main())
         main_record = plain.recorded(key='["claude","main","p","s"]')
+        sub_record = plain.recorded(key='["claude","subagent","p","s","a"]')
         assert main_record is not None
+        assert sub_record is not None
+        assert len(sub_record.tags) == 1  # no stamp: it is no part of the summary
         assert sorted(line.parent or "" for line in plain.list().sessions) == ["", main_record.id, main_record.id]
 
 

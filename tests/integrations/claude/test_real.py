@@ -114,8 +114,9 @@ class TestATamperedTranscript:
 
         asyncio.run(main())
 
+    @pytest.mark.parametrize("how", ["flipped", "gone", "cut", "empty"])
     def test_the_sdk_does_not_go_on_with_an_older_one_instead(
-        self, ask: Ask, plain: SessionStore, flip: Callable[[str], None]
+        self, ask: Ask, plain: SessionStore, flip: Callable[[str], None], home: Path, how: str
     ) -> None:
         async def main() -> None:
             await ask("older")
@@ -123,7 +124,13 @@ class TestATamperedTranscript:
             (broken,) = [
                 line.id for line in plain.list().sessions if line.key and "main" in line.key and newest in line.key
             ]
-            flip(broken)
+            path = home / "data" / "sessions" / f"{broken}.jsonl"
+            if how == "flipped":
+                flip(broken)
+            elif how == "gone":
+                path.unlink()
+            else:
+                path.write_bytes(path.read_bytes()[:-100] if how == "cut" else b"")
             with pytest.raises(RuntimeError, match="failed during resume"):
                 await ask("on", continue_conversation=True)
 
