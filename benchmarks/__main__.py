@@ -6,7 +6,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import audit, listing, opening, ratelimit, resume, rotation, startup, turns, writers
+from benchmarks import audit, claude, listing, opening, ratelimit, resume, rotation, startup, turns, writers
 from benchmarks.measure import print_table
 
 ALL = {
@@ -19,6 +19,7 @@ ALL = {
     "rotation": rotation,
     "resume": resume,
     "startup": startup,
+    "claude": claude,
 }
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from sessionstore import portable, upkeep
 from sessionstore.config import Config
-from sessionstore.errors import ProjectPathError
+from sessionstore.errors import InvalidValueError, ProjectPathError
 from sessionstore.format.log import MAX_PROJECT_CHARS
 from sessionstore.fs.project import ancestry, stated
 from sessionstore.model import (
@@ -29,6 +29,7 @@ from sessionstore.model import (
 )
 from sessionstore.redaction import Redactor
 from sessionstore.sessions import Ground, Index, Reader, inspect
+from sessionstore.sessions.ground import summary_of
 from sessionstore.sessions.index import Filter
 
 Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -122,6 +123,19 @@ class StoreView:
         """The session with this external key, or None."""
         head = self._index.find(key)
         return None if head is None or head.state != "live" else self._index.summary(head.session_id)
+
+    def recorded(self, *, id: str | None = None, key: str | None = None) -> SessionSummary | None:
+        """The signed record of the session with this id or this key, or None. Its file is not looked at.
+
+        For tools that have to name a session whatever became of its file. Costs one look into the ledger.
+
+        Raises:
+            InvalidValueError: Not exactly one of the two was given.
+        """
+        if (id is None) == (key is None):
+            raise InvalidValueError(what="session", reason="either its id or its key is needed")
+        head = self._ground.ledger.head(check_id(id)) if key is None else self._index.find(key)
+        return None if head is None or head.state != "live" else summary_of(head)
 
     def inside(self, path: Path) -> str | None:
         """The recorded project directory that `path` is or lies in, the nearest one; None if there is none."""

@@ -138,6 +138,7 @@ class AsyncSessionStore:
     list = _awaited(SessionStore.list)
     summary = _awaited(SessionStore.summary)
     find = _awaited(SessionStore.find)
+    recorded = _awaited(SessionStore.recorded)
     inside = _awaited(SessionStore.inside)
     search = _streamed(SessionStore.search)
     stats = _awaited(SessionStore.stats)

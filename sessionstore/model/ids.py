@@ -101,6 +101,7 @@ def _check_text(what: str, text: str, max_chars: int) -> str:
         raise InvalidValueError(what=what, reason=f"text is needed, not {type(text).__name__}")
     if not 1 <= len(text) <= max_chars:
         raise InvalidValueError(what=what, reason=f"1 to {max_chars} characters are allowed, not {len(text)}")
-    if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in text):
+    # What is printable has no such character, and is told much faster: tags are checked with every save that sets them.
+    if not text.isprintable() and any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in text):
         raise InvalidValueError(what=what, reason="control characters and line separators are not allowed")
     return text

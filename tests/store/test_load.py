@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sessionstore import SessionStore, errors
+from sessionstore import SessionStore, errors, open_store
 
 NOBODY = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
 Stored = Callable[[SessionStore, str], bytes]
@@ -159,3 +160,32 @@ class TestGetOrCreate:
         with pytest.raises(errors.AlreadyExistsError) as caught:
             store.get_or_create("k", id=NOBODY)
         assert caught.value.fields == {"what": "id"}
+
+
+class TestRecorded:
+    def test_it_says_by_id_or_key_what_the_list_says(self, store: SessionStore) -> None:
+        session = store.create(name="n", key="k", tags=["t"])
+        store.append(session.id, [{"n": 1}])
+        assert store.recorded(id=session.id) == store.recorded(key="k") == store.summary(session.id)
+
+    def test_it_says_so_also_of_a_session_whose_file_is_broken_or_gone(self, home: Path) -> None:
+        with open_store(home, environ={}) as store:
+            session = store.create(name="n", key="k")
+            path = home / "data" / "sessions" / f"{session.id}.jsonl"
+            before = store.recorded(key="k")
+            path.write_bytes(b"x")
+            assert store.recorded(id=session.id) == store.recorded(key="k") == before
+            path.unlink()
+            assert store.recorded(id=session.id) == before
+
+    def test_of_what_is_not_there_there_is_none(self, store: SessionStore) -> None:
+        session = store.create(key="k")
+        store.delete(session.id)
+        assert store.recorded(key="k") is None
+        assert store.recorded(id=session.id) is None
+        assert store.recorded(id="00000000-0000-4000-8000-000000000000") is None
+
+    @pytest.mark.parametrize("asked", [{}, {"id": "00000000-0000-4000-8000-000000000000", "key": "k"}])
+    def test_it_takes_one_of_the_two(self, store: SessionStore, asked: dict[str, str]) -> None:
+        with pytest.raises(errors.InvalidValueError):
+            store.recorded(**asked)

@@ -1,0 +1,287 @@
+"""Names never meet, times grow, summaries are the SDK's own, and a deletion takes everything along."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from claude_agent_sdk import (
+    InMemorySessionStore,
+    delete_session_via_store,
+    fork_session_via_store,
+    get_session_messages_from_store,
+    get_subagent_messages_from_store,
+    list_sessions_from_store,
+    project_key_for_directory,
+    rename_session_via_store,
+    tag_session_via_store,
+)
+from freezegun import freeze_time
+
+from sessionstore import SessionStore
+from sessionstore.integrations.claude import ClaudeSessionStore
+from sessionstore.integrations.claude.summaries import MAX_KEPT
+
+LOOK_ALIKES = [
+    "",
+    "a",
+    "A",
+    "\u0430",  # Cyrillic
+    "\uff41",  # full width
+    "a ",
+    "a\n",
+    "a\x00",
+    "a/b",
+    "a/b/c",
+    "../a",
+    "/a",
+    ".",
+    'a","b',
+    "a\\",
+    "é",
+    "e\u0301",
+    "x" * 600,
+    "x" * 601,
+    "X" * 600,
+    "claude:main",
+]
+
+
+def key(project: str, session: str, subpath: str | None = None) -> Any:
+    return {"project_key": project, "session_id": session} | ({} if subpath is None else {"subpath": subpath})
+
+
+def entry(number: int, **members: Any) -> Any:
+    return {"type": "user", "uuid": f"u{number}", "message": {"role": "user", "content": f"turn {number}"}, **members}
+
+
+class TestNames:
+    def test_no_two_names_share_a_transcript(self, claude: ClaudeSessionStore, plain: SessionStore) -> None:
+        keys = [key(name, "s") for name in LOOK_ALIKES]
+        keys += [key("p", name) for name in LOOK_ALIKES]
+        keys += [key("p", "s", name) for name in LOOK_ALIKES]
+
+        async def main() -> None:
+            for number, one in enumerate(keys):
+                await claude.append(one, [entry(number)])
+            other = ClaudeSessionStore(plain)
+            for number, one in enumerate(keys):
+                assert await other.load(one) == [entry(number)]
+            for name in LOOK_ALIKES:
+                assert [found["session_id"] for found in await other.list_sessions(name)] == ["s"]
+                assert [found["session_id"] for found in await other.list_session_summaries(name)] == ["s"]
+            assert {found["session_id"] for found in await other.list_sessions("p")} == set(LOOK_ALIKES)
+            assert sorted(await other.list_subkeys(key("p", "s"))) == sorted(LOOK_ALIKES)
+            for name in LOOK_ALIKES:
+                assert await other.list_subkeys(key(name, "s")) == []
+
+        asyncio.run(main())
+
+    def test_other_sessions_of_the_store_are_not_touched(self, claude: ClaudeSessionStore, plain: SessionStore) -> None:
+        mine = plain.create(name="mine", key='["mine"]')
+
+        async def main() -> None:
+            await claude.append(key("p", "s"), [entry(1)])
+            assert len(await claude.list_sessions("p")) == 1
+            await claude.delete(key("p", "s"))
+
+        asyncio.run(main())
+        assert [line.id for line in plain.list().sessions] == [mine.id]
+
+
+class TestTimes:
+    def test_they_grow_with_every_save_and_are_the_same_in_both_lists(
+        self, claude: ClaudeSessionStore, plain: SessionStore
+    ) -> None:
+        async def main() -> None:
+            seen = []
+            for number in range(20):
+                session = f"s{number % 2}"
+                await (claude if number % 4 < 2 else ClaudeSessionStore(plain)).append(
+                    key("p", session), [entry(number)]
+                )
+                times = {found["session_id"]: found["mtime"] for found in await claude.list_sessions("p")}
+                summaries = await claude.list_session_summaries("p")
+                assert {found["session_id"]: found["mtime"] for found in summaries} == times
+                seen.append((session, times[session]))
+            for session in ("s0", "s1"):
+                times_of_one = [mtime for name, mtime in seen if name == session]
+                assert times_of_one == sorted(set(times_of_one))
+
+        asyncio.run(main())
+
+    def test_they_grow_while_the_clock_stands_still_or_goes_back(
+        self, claude: ClaudeSessionStore, plain: SessionStore
+    ) -> None:
+        async def save(number: int) -> int:
+            await ClaudeSessionStore(plain).append(key("p", "s"), [entry(number)])
+            (found,) = await claude.list_sessions("p")
+            return found["mtime"]
+
+        times = []
+        for number, moment in enumerate(["2026-11-21", "2026-11-21", "2026-11-20", "2026-11-22"]):
+            with freeze_time(moment):
+                times.append(asyncio.run(save(number)))
+        assert times == [1795219200001, 1795219200002, 1795219200003, 1795305600000]
+
+
+class TestSummaries:
+    def test_they_are_those_of_the_sdks_own_store(self, claude: ClaudeSessionStore, plain: SessionStore) -> None:
+        batches = [
+            [entry(1, timestamp="2999-01-31T12:00:00Z", cwd="/srv"), {"type": "tag", "tag": "blue"}],
+            [entry(2, gitBranch="main")],
+            [{"type": "custom-title", "customTitle": "Half an emoji \ud83d"}],
+            [{"type": "tag", "tag": ""}, {"type": "last-prompt", "lastPrompt": "turn 3"}],
+            [entry(3, gitBranch="main")],
+        ]
+
+        async def main() -> None:
+            reference = InMemorySessionStore()
+            for batch in batches:
+                await claude.append(key("p", "s"), batch)
+                await claude.append(key("p", "s", "subagents/agent-1"), batch)
+                await reference.append(key("p", "s"), batch)
+                for one in (claude, ClaudeSessionStore(plain)):
+                    (found,) = await one.list_session_summaries("p")
+                    assert found["data"] == (await reference.list_session_summaries("p"))[0]["data"]
+
+        asyncio.run(main())
+
+    def test_a_fresh_process_goes_on_folding_without_reading_the_transcript(
+        self, claude: ClaudeSessionStore, plain: SessionStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(plain, "entries", None)
+
+        async def main() -> None:
+            for number in range(2 * MAX_KEPT + 10):  # old summaries are dropped on the way
+                batch = [entry(number), {"type": "custom-title", "customTitle": f"title {number}"}]
+                await ClaudeSessionStore(plain).append(key("p", "s"), batch)
+                (found,) = await claude.list_session_summaries("p")
+                assert (found["data"]["custom_title"], found["data"]["first_prompt"]) == (f"title {number}", "turn 0")
+
+        asyncio.run(main())
+        assert plain.stats().entries < 2 * (2 * MAX_KEPT + 10) + MAX_KEPT + 1
+
+    def test_a_lost_one_is_left_out_and_folded_anew_with_the_next_batch(
+        self, claude: ClaudeSessionStore, plain: SessionStore
+    ) -> None:
+        async def main() -> None:
+            await claude.append(key("p", "s"), [entry(1), {"type": "custom-title", "customTitle": "kept"}])
+            record = plain.recorded(key='["claude","summary","p","s"]')
+            assert record is not None
+            plain.delete(record.id)
+            assert await claude.list_session_summaries("p") == []
+            assert len(await claude.list_sessions("p")) == 1
+            await ClaudeSessionStore(plain).append(key("p", "s"), [entry(2)])
+            (found,) = await claude.list_session_summaries("p")
+            assert (found["data"]["custom_title"], found["data"]["first_prompt"]) == ("kept", "turn 1")
+
+        asyncio.run(main())
+
+    def test_tags_that_people_add_stay_and_the_stamp_may_be_taken_away(
+        self, claude: ClaudeSessionStore, plain: SessionStore
+    ) -> None:
+        async def main() -> None:
+            await claude.append(key("p", "s"), [entry(1)])
+            record = plain.recorded(key='["claude","main","p","s"]')
+            assert record is not None
+            group, stamp = record.tags
+            plain.tag(record.id, add=["mine"], remove=[stamp])
+            assert [found["session_id"] for found in await claude.list_sessions("p")] == ["s"]
+            assert await claude.list_session_summaries("p") == []
+            await claude.append(key("p", "s"), [entry(2)])
+            after = plain.summary(record.id).tags
+            assert after[:2] == (group, "mine")
+            assert len(after) == 3
+            assert len(await claude.list_session_summaries("p")) == 1
+
+        asyncio.run(main())
+
+
+class TestDeleting:
+    def test_a_main_transcript_takes_everything_of_it_along(
+        self, claude: ClaudeSessionStore, plain: SessionStore
+    ) -> None:
+        async def main() -> None:
+            for one in (
+                key("p", "s"),
+                key("p", "s", "a"),
+                key("p", "s", "b/c"),
+                key("p", "other"),
+                key("p", "other", "a"),
+            ):
+                await claude.append(one, [entry(1)])
+            await claude.delete(key("p", "s"))
+            await claude.delete(key("p", "s"))
+            assert await claude.list_subkeys(key("p", "s")) == []
+            assert await claude.list_subkeys(key("p", "other")) == ["a"]
+            await claude.append(key("p", "s"), [entry(2)])
+            assert await claude.load(key("p", "s")) == [entry(2)]
+            (found,) = [item for item in await claude.list_session_summaries("p") if item["session_id"] == "s"]
+            assert found["data"]["first_prompt"] == "turn 2"
+
+        asyncio.run(main())
+        assert plain.stats().sessions == 5
+
+    def test_subagents_of_a_session_without_a_main_transcript_go_too(
+        self, claude: ClaudeSessionStore, plain: SessionStore
+    ) -> None:
+        async def main() -> None:
+            await claude.append(key("p", "s", "a"), [entry(1)])
+            await claude.delete(key("p", "s"))
+
+        asyncio.run(main())
+        assert plain.stats().sessions == 0
+
+    def test_subagents_belong_to_their_session_in_the_store_too(
+        self, claude: ClaudeSessionStore, plain: SessionStore
+    ) -> None:
+        async def main() -> None:
+            await claude.append(key("p", "s"), [entry(1)])
+            await claude.append(key("p", "s", "a"), [entry(1)])
+
+        asyncio.run(main())
+        main_record = plain.recorded(key='["claude","main","p","s"]')
+        sub_record = plain.recorded(key='["claude","subagent","p","s","a"]')
+        assert main_record is not None
+        assert sub_record is not None
+        assert len(sub_record.tags) == 1  # no stamp: it is no part of the summary
+        assert sorted(line.parent or "" for line in plain.list().sessions) == ["", main_record.id, main_record.id]
+
+
+class TestTheSdksFunctions:
+    def test_they_list_rename_tag_fork_and_delete(self, claude: ClaudeSessionStore, tmp_path: Path) -> None:
+        project, session = project_key_for_directory(tmp_path), "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
+        uuids = [f"0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c{number:02d}" for number in range(4)]
+        chain = [
+            {
+                **entry(number),
+                "uuid": uuids[number],
+                "parentUuid": uuids[number - 1] if number else None,
+                "sessionId": session,
+            }
+            for number in range(4)
+        ]
+
+        async def main() -> None:
+            await claude.append(key(project, session), chain)
+            await claude.append(key(project, session, "subagents/agent-7"), chain)
+            await rename_session_via_store(claude, session, "A title", str(tmp_path))
+            await tag_session_via_store(claude, session, "blue", str(tmp_path))
+            (found,) = await list_sessions_from_store(claude, str(tmp_path))
+            assert (found.summary, found.first_prompt, found.tag) == ("A title", "turn 0", "blue")
+            messages = await get_session_messages_from_store(claude, session, str(tmp_path))
+            assert [message.uuid for message in messages] == uuids
+            assert len(await get_subagent_messages_from_store(claude, session, "7", str(tmp_path))) == 4
+            forked = await fork_session_via_store(claude, session, str(tmp_path))
+            assert len(await get_session_messages_from_store(claude, forked.session_id, str(tmp_path))) == 4
+            newest, _ = await list_sessions_from_store(claude, str(tmp_path))
+            assert newest.session_id == forked.session_id
+            await delete_session_via_store(claude, session, str(tmp_path))
+            assert [one.session_id for one in await list_sessions_from_store(claude, str(tmp_path))] == [
+                forked.session_id
+            ]
+
+        asyncio.run(main())
