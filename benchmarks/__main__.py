@@ -6,7 +6,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import audit, listing, opening, ratelimit, resume, startup, turns, writers
+from benchmarks import audit, listing, openai_sessions, opening, ratelimit, resume, startup, turns, writers
 from benchmarks.measure import print_table
 
 ALL = {
@@ -18,6 +18,7 @@ ALL = {
     "ratelimit": ratelimit,
     "resume": resume,
     "startup": startup,
+    "openai": openai_sessions,
 }
 
 
