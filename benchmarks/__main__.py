@@ -6,7 +6,19 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import audit, claude, listing, opening, ratelimit, resume, rotation, startup, turns, writers
+from benchmarks import (
+    audit,
+    claude,
+    listing,
+    openai_sessions,
+    opening,
+    ratelimit,
+    resume,
+    rotation,
+    startup,
+    turns,
+    writers,
+)
 from benchmarks.measure import print_table
 
 ALL = {
@@ -20,6 +32,7 @@ ALL = {
     "resume": resume,
     "startup": startup,
     "claude": claude,
+    "openai": openai_sessions,
 }
 
 

@@ -48,6 +48,19 @@ class Pool:
         """
         return await self.begin(function, *args, **kwargs)
 
+    async def finish(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `call`, but it is over when this is left: a cancellation waits for it and goes on then.
+
+        Raises:
+            StoreUnavailableError: The pool is closing or closed; nothing was begun.
+        """
+        outcome = self.begin(function, *args, **kwargs)
+        cancelled = await finished(outcome)
+        if cancelled is None:
+            return outcome.result()
+        outcome.exception()  # looked at: nobody else will
+        raise cancelled
+
     @property
     def is_closing(self) -> bool:
         """Whether nothing new is begun any more."""
@@ -97,6 +110,17 @@ class Pool:
     def _end(self, last: Callable[[], None]) -> None:
         self._threads.shutdown(wait=True)
         last()
+
+
+async def finished(outcome: asyncio.Future[T]) -> asyncio.CancelledError | None:
+    """Wait for it, however often this task is cancelled meanwhile; the last cancellation, for later."""
+    cancelled = None
+    while not outcome.done():
+        try:
+            await asyncio.wait({outcome})
+        except asyncio.CancelledError as exc:
+            cancelled = exc
+    return cancelled
 
 
 class Pieces(Generic[T]):

@@ -9,18 +9,15 @@ loop's own where the store was closed inside the block.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
-from sessionstore.aio.pool import Pool
+from sessionstore.aio.pool import Pool, finished
 from sessionstore.fs.project import ProjectRoot
 from sessionstore.model import LoadWarning, Session
 from sessionstore.resume import Run
-
-T = TypeVar("T")
 
 
 class AsyncRun:
@@ -86,7 +83,7 @@ class Resuming:
 
     async def __aenter__(self) -> AsyncRun:
         entering = self._pool.begin(self._block.__enter__)
-        cancelled = await _finished(entering)
+        cancelled = await finished(entering)
         if cancelled is None:
             return AsyncRun(entering.result(), self._pool)
         # What the thread got has to be given back, or the session would run without anybody.
@@ -106,18 +103,7 @@ class Resuming:
             self._block.__exit__(kind, exc, tb)
             return
         leaving = self._pool.begin(self._block.__exit__, kind, exc, tb)
-        cancelled = await _finished(leaving)
+        cancelled = await finished(leaving)
         leaving.result()
         if cancelled is not None and cancelled is not exc:
             raise cancelled
-
-
-async def _finished(outcome: asyncio.Future[T]) -> asyncio.CancelledError | None:
-    """Wait for it, however often this task is cancelled meanwhile; the last cancellation, for later."""
-    cancelled = None
-    while not outcome.done():
-        try:
-            await asyncio.wait({outcome})
-        except asyncio.CancelledError as exc:
-            cancelled = exc
-    return cancelled

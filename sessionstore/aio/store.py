@@ -135,6 +135,7 @@ class AsyncSessionStore:
 
     load = _awaited(SessionStore.load)
     entries = _streamed(SessionStore.entries)
+    newest = _streamed(SessionStore.newest)
     list = _awaited(SessionStore.list)
     summary = _awaited(SessionStore.summary)
     find = _awaited(SessionStore.find)

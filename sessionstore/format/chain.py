@@ -46,10 +46,16 @@ def chained_bodies(data: bytes, last: Sealed) -> list[tuple[int, int]]:
         begin, stop = found
         digest.update(view[hashed:begin])
         chain = digest.digest()
-        written = data[stop - _CHAIN_START : stop - _CHAIN_END] if stop < end else last.seal.chain.encode()
+        written = written_chain(data, stop) if stop < end else last.seal.chain.encode()
         if written != chain.hex().encode():
             raise Unchained(data[hashed:line])
         bodies.append((line, begin))
         if stop == end:
             return bodies
         digest, hashed, line = sha256(chain), begin, stop
+
+
+def written_chain(data: bytes, stop: int | None = None) -> bytes:
+    """What stands in the place of the chain in the seal line that ends at `stop`: 64 hex digits in a good one."""
+    stop = len(data) if stop is None else stop
+    return data[max(0, stop - _CHAIN_START) : max(0, stop - _CHAIN_END)]

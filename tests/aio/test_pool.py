@@ -334,3 +334,66 @@ class TestPieces:
         pieces.close()
         assert pieces.take() == []
         assert made == []
+
+
+class TestFinish:
+    def test_it_gives_and_raises_what_the_call_does(self) -> None:
+        async def test(pool: Pool) -> None:
+            assert await pool.finish(int, "ff", base=16) == 255
+            with pytest.raises(ZeroDivisionError):
+                await pool.finish(divmod, 1, 0)
+
+        run(test)
+
+    def test_a_cancellation_goes_on_when_the_call_is_over_however_often_it_comes(self) -> None:
+        async def test(pool: Pool) -> None:
+            gate = Gate()
+            call = asyncio.ensure_future(pool.finish(gate))
+            await gate.has_begun()
+            for _ in range(3):
+                call.cancel()
+                await asyncio.sleep(0)
+            assert not call.done()
+            gate.may_end.set()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            assert gate.ended.is_set()
+
+        run(test)
+
+    def test_a_call_that_waits_for_a_thread_is_done_too(self) -> None:
+        async def test(pool: Pool) -> None:
+            first, second = Gate(), Gate()
+            second.may_end.set()
+            calls = [asyncio.ensure_future(pool.finish(gate)) for gate in (first, second)]
+            await first.has_begun()
+            calls[1].cancel()
+            first.may_end.set()
+            with pytest.raises(asyncio.CancelledError):
+                await calls[1]
+            assert second.ended.is_set() and await calls[0] == "done"
+
+        run(test, workers=1)
+
+    def test_a_failure_nobody_hears_of_for_the_cancellation_makes_no_noise(self) -> None:
+        async def test(pool: Pool) -> None:
+            heard: list[object] = []
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+            gate = Gate()
+
+            def fail() -> None:
+                gate()
+                raise ZeroDivisionError
+
+            call = asyncio.ensure_future(pool.finish(fail))
+            await gate.has_begun()
+            call.cancel()
+            gate.may_end.set()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            del call
+            gc.collect()
+            await asyncio.sleep(0)
+            assert heard == []
+
+        run(test)
