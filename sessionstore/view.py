@@ -13,6 +13,7 @@ import msgspec
 from sessionstore import portable, upkeep
 from sessionstore.config import Config
 from sessionstore.errors import ProjectPathError
+from sessionstore.follow import Reading, follow
 from sessionstore.format.log import MAX_PROJECT_CHARS
 from sessionstore.fs.project import ancestry, stated
 from sessionstore.model import (
@@ -83,6 +84,19 @@ class StoreView:
             InvalidSignatureError: When the reading comes to a damaged place; what was yielded before is good.
         """
         return self._reader.entries(id, start, limit)
+
+    def follow(self, id: str, after: Reading | None = None) -> Reading:
+        """What was saved since an earlier look, verified before it is decoded; at first, everything.
+
+        Looking again costs the new bytes, and next to nothing where nothing was saved. What was read before is read
+        and verified again only if the log was written anew or touched from outside; the reading is whole then. To find
+        any change in a log at any time, `load` it.
+
+        Args:
+            id: Which session.
+            after: What the last call gave.
+        """
+        return follow(self._ground, self._reader, id, after)
 
     def list(
         self,
