@@ -108,7 +108,7 @@ def writes_record(
     """The record of one call of `put_writes`."""
     return WritesRecord(
         ns=names(config)[1],
-        id=config.get("configurable", {}).get("checkpoint_id"),
+        id=cast(str, config.get("configurable", {}).get("checkpoint_id")),  # checked when it is saved
         task=task,
         path=path,
         writes=[

@@ -146,8 +146,6 @@ class History:
                 self._last_list[ns, value.channel] = value.version
         found = ((channel, self._values.get((ns, channel, version))) for channel, version in record.versions.items())
         values = {channel: stored for channel, stored in found if stored is not None}
-        # One that is put again moves to the end: its values may lean on what came in between.
-        self._points.pop((ns, record.id), None)
         self._points[ns, record.id] = Point(msgspec.structs.replace(record, values=[]), values)
         self._newest[ns] = max(self._newest.get(ns, record.id), record.id)
 
@@ -167,7 +165,7 @@ class History:
         return None if newest is None else self._points.get((ns, id or newest))
 
     def points(self) -> list[Point]:
-        """Every checkpoint, in the order they were put."""
+        """Every checkpoint, in the order in which they were first put."""
         return list(self._points.values())
 
     def newest(self) -> list[Point]:

@@ -17,6 +17,8 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from sessionstore import Config, SessionStore, errors, open_store
 from sessionstore.integrations.langgraph import SessionStoreSaver
+from sessionstore.integrations.langgraph.history import Items
+from sessionstore.integrations.langgraph.records import Typed
 
 LOOK_ALIKES = [
     "", "a", "A", "\u0430", "\uff41", "a ", " a", "a\n", "a\x00", "é", "e\u0301", "ß", "ss", "SS", "a/b", "../a", "./a",
@@ -113,6 +115,11 @@ class TestPutAndWrites:
             one = saver.put(at("t"), made, {"step": 1}, {"messages": "1"})
         assert ids(saver, at("t")) == [made["id"]]
         assert value(SessionStoreSaver(store), one) == {"messages": ["a", "b"]}
+
+    def test_one_that_says_it_follows_itself_ends(self, saver: SessionStoreSaver) -> None:
+        made = checkpoint(n=1)
+        one = saver.put(at("t", "", made["id"]), made, {}, {"n": "1"})
+        assert saver.get_delta_channel_history(config=one, channels=["none"]) == {"none": {"writes": []}}
 
     def test_no_writes_are_no_save(self, saver: SessionStoreSaver, store: SessionStore) -> None:
         saver.put_writes(at("t", "", "x"), [], "task")
@@ -323,6 +330,39 @@ class TestDeleteCopyPrune:
         saver.delete_thread("a")
         assert value(SessionStoreSaver(store), at("b")) == {"messages": ["x", "y", "z"]}
 
+    def test_what_others_delete_meanwhile_is_no_error(
+        self, saver: SessionStoreSaver, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = SessionStoreSaver(store)
+
+        def first(name: str, act: Any) -> None:
+            whole = getattr(store, name)
+
+            def call(*args: Any, **kwargs: Any) -> Any:
+                monkeypatch.undo()
+                act()
+                return whole(*args, **kwargs)
+
+            monkeypatch.setattr(store, name, call)
+
+        put(saver, at("t"), n=1)
+        first("delete", lambda: other.delete_thread("t"))
+        saver.delete_thread("t")
+        assert value(saver, at("t")) is None
+
+        put(saver, at("t"), n=1)
+        put(saver, at("u"), n=2)
+        first("append", lambda: other.delete_thread("u"))
+        saver.copy_thread("t", "u")
+        assert value(other, at("u")) == {"n": 1}
+
+        put(saver, put(saver, at("t"), n=3), n=4)
+        first("replace", lambda: other.delete_thread("t"))
+        saver.prune(["t"])
+        assert value(saver, at("t")) is None
+        put(saver, at("t"), n=5)
+        assert value(other, at("t")) == {"n": 5}
+
     def test_a_copy_says_its_parent(self, saver: SessionStoreSaver, store: SessionStore) -> None:
         put(saver, at("a"), n=1)
         (source,) = store.list().sessions
@@ -337,9 +377,22 @@ class TestDeleteCopyPrune:
             saver.copy_thread("none", "b")
         assert value(saver, at("b")) is None
 
+    def test_writes_whose_checkpoint_is_still_to_come_stay(self, saver: SessionStoreSaver) -> None:
+        put(saver, put(saver, at("t"), n=1), n=2)
+        made = checkpoint(n=3)
+        saver.put_writes(at("t", "", made["id"]), [("n", 4)], "task")
+        saver.prune(["t"])
+        saver.put(at("t"), made, {}, {"n": "1"})
+        found = saver.get_tuple(at("t"))
+        assert found is not None
+        assert found.pending_writes == [("task", "n", 4)]
+
+    @pytest.mark.parametrize("rest", [0, 1])
     def test_what_is_put_while_it_is_pruned_is_not_lost(
-        self, saver: SessionStoreSaver, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+        self, saver: SessionStoreSaver, store: SessionStore, monkeypatch: pytest.MonkeyPatch, rest: int
     ) -> None:
+        for _ in range(rest):
+            put(saver, at("t"), {"run_id": "other"}, n=0)
         put(saver, at("t"), {"run_id": "x"}, n=1)
         other, replace, delete = SessionStoreSaver(store), store.replace, store.delete
         calls = []
@@ -421,7 +474,37 @@ class TestHeld:
         assert value(saver, at("t")) == {"messages": [{"a": 1}]}
 
 
+class TestItems:
+    def test_two_lists_that_go_on_from_one_do_not_meet(self) -> None:
+        def typed(*texts: str) -> list[Typed]:
+            return [Typed("t", text.encode()) for text in texts]
+
+        first = Items(typed("a"), 1)
+        left, right = first.going_on(1, typed("b")), first.going_on(1, typed("c"))
+        assert [list(items) for items in (first, left, right)] == [typed("a"), typed("a", "b"), typed("a", "c")]
+        assert list(left.going_on(1, typed("d"))) == typed("a", "d")
+        assert list(left) == typed("a", "b")
+
+
 class TestConflicts:
+    def test_what_a_list_goes_on_from_may_be_deleted_while_it_is_put(
+        self, saver: SessionStoreSaver, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = put(saver, at("t"), {"run_id": "keep"}, n=1)
+        put(saver, first, {"run_id": "x"}, messages=["a", "b"])
+        other, append, calls = SessionStoreSaver(store), store.append, []
+
+        def second(*args: Any, **kwargs: Any) -> Any:
+            if not calls:
+                calls.append(1)
+                other.delete_for_runs(["x"])
+            return append(*args, **kwargs)
+
+        monkeypatch.setattr(store, "append", second)
+        put(saver, first, messages=["a", "b", "c"])
+        assert calls
+        assert value(SessionStoreSaver(store), at("t")) == {"messages": ["a", "b", "c"]}
+
     def test_one_that_always_comes_second_saves_its_list_whole(
         self, saver: SessionStoreSaver, store: SessionStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
