@@ -9,18 +9,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from sessionstore.errors import ConflictError, InvalidValueError
-from sessionstore.format.lines import StateChange
-from sessionstore.model import (
-    Message,
-    Redaction,
-    Session,
-    Todo,
-    check_name,
-    check_tags,
-    check_todos,
-    format_time,
-)
+from sessionstore.format.lines import StateChange, entry_line
+from sessionstore.model import Message, Redaction, Session, Todo, check_name, check_tags, check_todos, format_time
+from sessionstore.model.session import as_entry
 from sessionstore.redaction import Redactor
+from sessionstore.replace import replace
 from sessionstore.sessions import Ground, Lifecycle, Rewriter, Writer
 from sessionstore.view import StoreView
 
@@ -136,6 +129,19 @@ class StoreEdits(StoreView):
     def clear(self, id: str, *, expected_rev: int | None = None) -> int:
         """Remove every entry and keep the state; the new revision."""
         return self._rewriter.rewrite(id, keep=0, expected_rev=expected_rev)
+
+    def replace(self, id: str, entries: Entries, *, expected_rev: int | None = None) -> int:
+        """Put `entries` in the place of all that it has, in one step; the new revision. The state stays.
+
+        Costs the old length and the new one: for compacting a log whose later entries stand for earlier ones. Without
+        `expected_rev`, what others saved meanwhile is lost.
+
+        Raises:
+            ConflictError: The session is not at `expected_rev`.
+            MalformedError, TooDeepError, TooLargeError: An entry cannot be kept; the session is as it was.
+        """
+        lines = [entry_line(as_entry(entry), max_bytes=self.config.max_entry_bytes) for entry in entries]
+        return replace(self._ground, self._reader, self._writer, id, lines, expected_rev=expected_rev)
 
     def redact(
         self,

@@ -232,13 +232,17 @@ class SessionStore(StoreKeys, StoreLegacy, StoreRecovery):
         """
         return bound_below(self._index, self._reader, directory)
 
-    def delete(self, id: str) -> None:
+    def delete(self, id: str, *, expected_rev: int | None = None) -> None:
         """Delete the session for good. Its id stays taken, so that its file coming back is noticed.
+
+        Args:
+            expected_rev: Refuse if the session is at another revision. A session that is damaged goes without it only.
 
         Raises:
             AlreadyRunningError: It is running, in whatever process or thread; also in this one.
+            ConflictError: The session is not at `expected_rev`.
         """
-        self._lifecycle.delete(id)
+        self._lifecycle.delete(id, expected_rev=expected_rev)
 
     def import_document(
         self, data: bytes, *, trust: Collection[str] = (), passphrase: str | None = None, keep_id: bool = False

@@ -14,6 +14,7 @@ from sessionstore import portable, upkeep
 from sessionstore.backward import newest_entries
 from sessionstore.config import Config
 from sessionstore.errors import InvalidValueError, ProjectPathError
+from sessionstore.follow import Reading, follow
 from sessionstore.format.log import MAX_PROJECT_CHARS
 from sessionstore.fs.project import ancestry, stated
 from sessionstore.model import (
@@ -96,6 +97,19 @@ class StoreView:
             InvalidSignatureError: When the reading comes to a damaged place; what was yielded before is good.
         """
         return newest_entries(self._reader, id)
+
+    def follow(self, id: str, after: Reading | None = None) -> Reading:
+        """What was saved since an earlier look, verified before it is decoded; at first, everything.
+
+        Looking again costs the new bytes, and next to nothing where nothing was saved. What was read before is read
+        and verified again only if the log was written anew or touched from outside; the reading is whole then. To find
+        any change in a log at any time, `load` it.
+
+        Args:
+            id: Which session.
+            after: What the last call gave.
+        """
+        return follow(self._ground, self._reader, id, after)
 
     def list(
         self,

@@ -1,0 +1,46 @@
+"""A checkpointer over a store in an empty place, and no network."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+pytest.importorskip("langgraph.checkpoint.base", reason="LangGraph is not here: pip install sessionstore[langgraph]")
+
+if TYPE_CHECKING:
+    from sessionstore import SessionStore
+    from sessionstore.integrations.langgraph import SessionStoreSaver
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection, also one that tracing would make behind our back."""
+
+    def refuse(*args: object, **kwargs: object) -> NoReturn:
+        raise AssertionError("this test connects to the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    for name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2"):
+        monkeypatch.setenv(name, "false")
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[SessionStore]:
+    """An empty store of files."""
+    from sessionstore import open_store
+
+    with open_store(home) as opened:
+        yield opened
+
+
+@pytest.fixture
+def saver(store: SessionStore) -> SessionStoreSaver:
+    """A checkpointer over the store."""
+    from sessionstore.integrations.langgraph import SessionStoreSaver
+
+    return SessionStoreSaver(store)
