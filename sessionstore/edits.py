@@ -13,7 +13,6 @@ from sessionstore.format.lines import StateChange, entry_line
 from sessionstore.model import Message, Redaction, Session, Todo, check_name, check_tags, check_todos, format_time
 from sessionstore.model.session import as_entry
 from sessionstore.redaction import Redactor
-from sessionstore.replace import replace
 from sessionstore.sessions import Ground, Lifecycle, Rewriter, Writer
 from sessionstore.view import StoreView
 
@@ -141,7 +140,7 @@ class StoreEdits(StoreView):
             MalformedError, TooDeepError, TooLargeError: An entry cannot be kept; the session is as it was.
         """
         lines = [entry_line(as_entry(entry), max_bytes=self.config.max_entry_bytes) for entry in entries]
-        return replace(self._ground, self._reader, self._writer, id, lines, expected_rev=expected_rev)
+        return self._rewriter.replace(id, lines, expected_rev=expected_rev)
 
     def redact(
         self,

@@ -10,8 +10,9 @@ audit log first, and not done while the session runs. Doing it again is safe, al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing
+from itertools import chain
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -80,6 +81,13 @@ class Rewriter:
                 what = "entries to remove" if drop else "entries to keep"
                 raise InvalidValueError(what=what, reason=f"0 to {ready.head.entries} are possible")
             return self._write(ready, Edit(first))
+
+    def replace(self, session_id: str, lines: Sequence[bytes], *, expected_rev: int | None = None) -> int:
+        """Write the session anew with `lines` as its entries; the new revision. Errors as `rewrite`."""
+        check_id(session_id)
+        with self._ground.locked(session_id), closing(self._writer.logs.ready(session_id)) as ready:
+            ready.expect(expected_rev)
+            return self._write(ready, Edit(0), instead=lines)
 
     def reseal(self, session_id: str) -> None:
         """Write the session anew as it is, under the primary key. Its time stays what it was: nothing was saved."""
@@ -211,8 +219,8 @@ class Rewriter:
             unreached=(*unreached, *UNREACHED),
         )
 
-    def _write(self, ready: Ready, edit: Edit, *, saves: bool = True) -> int:
-        """Put the edited session in the place of the old one. The caller holds the write lock."""
+    def _write(self, ready: Ready, edit: Edit, *, instead: Sequence[bytes] = (), saves: bool = True) -> int:
+        """Put the edited session, and then `instead`, in the place of the old one. The caller holds the write lock."""
         ground, session_id = self._ground, ready.head.session_id
         found = self._reader.find(session_id)
         with closing(found.log):
@@ -231,7 +239,7 @@ class Rewriter:
                 first_rev=ready.head.rev + 1,
                 replaces=ready.head.tag,
             )
-            chunks = batch.chunks(self._lines(found, edit, edited))
+            chunks = batch.chunks(chain(self._lines(found, edit, edited), instead))
             stamp = ground.backend.write(file_name(session_id), chunks, replace=True)
         head, _ = self._writer.anchor(batch.sealed, stamp, ready.head, durable=True)
         return head.rev
