@@ -25,6 +25,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from sessionstore.errors import InvalidValueError, SessionNotFoundError
+from sessionstore.integrations.held import MAX_HELD_BYTES
 from sessionstore.integrations.langgraph import chain
 from sessionstore.integrations.langgraph.coding import (
     NewCheckpoint,
@@ -36,7 +37,7 @@ from sessionstore.integrations.langgraph.coding import (
     writes_record,
 )
 from sessionstore.integrations.langgraph.history import History, Pending, Place, Point
-from sessionstore.integrations.langgraph.threads import MAX_HELD_BYTES, Threads
+from sessionstore.integrations.langgraph.threads import Threads
 from sessionstore.store import SessionStore
 
 
@@ -66,7 +67,7 @@ class SessionStoreSaver(BaseCheckpointSaver[str]):
         """The checkpoint that the configuration names, or the newest of its namespace; None if there is none."""
         thread_id, ns = names(config)
         with self._threads.use(thread_id) as thread:
-            history = thread.read()
+            history = thread.history()
             point = None if history is None else history.point(ns, get_checkpoint_id(config))
             if history is None or point is None:
                 return None
@@ -154,7 +155,7 @@ class SessionStoreSaver(BaseCheckpointSaver[str]):
         if source_thread_id == target_thread_id:
             raise InvalidValueError(what="target thread", reason="another one than the source is needed")
         with self._threads.use(source_thread_id) as source:
-            history = source.read()
+            history = source.history()
             if history is None:
                 raise SessionNotFoundError
             session_id, entries = history.session_id, history.entries()
@@ -187,7 +188,7 @@ class SessionStoreSaver(BaseCheckpointSaver[str]):
         """What each channel is rebuilt from: a value of an ancestor of the checkpoint, and the writes since then."""
         thread_id, ns = names(config)
         with self._threads.use(thread_id) as thread:
-            history = thread.read() or History()
+            history = thread.history() or History()
             target = history.point(ns, get_checkpoint_id(config))
             ancestors = chain.ancestors(history, target, frozenset(channels))
         return chain.rebuilt(self.serde, ancestors, channels)
@@ -260,7 +261,7 @@ class SessionStoreSaver(BaseCheckpointSaver[str]):
         ns, id = given.get("checkpoint_ns"), given.get("checkpoint_id")
         end = get_checkpoint_id(before) if before else None
         with self._threads.use(thread_id) as thread:
-            history = thread.read() or History()
+            history = thread.history() or History()
             found = [
                 (point, history.pending(point.place))
                 for point in history.points()

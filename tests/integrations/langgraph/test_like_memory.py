@@ -88,7 +88,6 @@ def test_random_steps_are_told_alike(seed: int, store: SessionStore) -> None:
             ours = SessionStoreSaver(store)  # one that has read nothing yet
         if random_.random() < 0.03:
             with ours._threads.use("t") as thread:
-                thread.read()
                 thread._make_room()
     for saver in (ours, SessionStoreSaver(store)):
         for config, _ in points:

@@ -457,15 +457,15 @@ class TestHeld:
         for number in range(30):
             put(saver, at(f"{number}"), n=b"x" * 20_000)
             value(saver, at(f"{number}"))
-        assert 2 <= len(saver._threads._held) <= 5
+        assert 2 <= len(saver._threads) <= 5
         assert [value(saver, at(f"{number}")) for number in range(30)] == [{"n": b"x" * 20_000}] * 30
 
     def test_many_small_threads_are_not_all_held(self, store: SessionStore, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("sessionstore.integrations.langgraph.threads.MAX_HELD", 5)
+        monkeypatch.setattr("sessionstore.integrations.held.MAX_HELD", 5)
         saver = SessionStoreSaver(store)
         for number in range(20):
             value(saver, at(f"{number}"))
-        assert len(saver._threads._held) == 5
+        assert len(saver._threads) == 5
 
     def test_a_checkpoint_that_was_given_out_may_be_changed(self, saver: SessionStoreSaver) -> None:
         put(saver, at("t"), messages=[{"a": 1}])
