@@ -138,6 +138,8 @@ class AsyncSessionStore:
     list = _awaited(SessionStore.list)
     summary = _awaited(SessionStore.summary)
     find = _awaited(SessionStore.find)
+    id_of = _awaited(SessionStore.id_of)
+    keys = _awaited(SessionStore.keys)
     inside = _awaited(SessionStore.inside)
     search = _streamed(SessionStore.search)
     stats = _awaited(SessionStore.stats)
