@@ -142,6 +142,8 @@ class AsyncSessionStore:
     summary = _awaited(SessionStore.summary)
     find = _awaited(SessionStore.find)
     recorded = _awaited(SessionStore.recorded)
+    id_of = _awaited(SessionStore.id_of)
+    keys = _awaited(SessionStore.keys)
     inside = _awaited(SessionStore.inside)
     search = _streamed(SessionStore.search)
     stats = _awaited(SessionStore.stats)

@@ -213,10 +213,10 @@ class SealedSession:
             yield _counting(newest, session_id)
 
     def _found(self, make: bool) -> str | None:
-        summary = self._store.find(self._key)
-        if summary is not None:
-            return summary.id
-        return self._store.get_or_create(self._key, name=_name(self.session_id)).id if make else None
+        found = self._store.id_of(self._key)
+        if found is None and make:
+            found = self._store.get_or_create(self._key, name=_name(self.session_id)).id
+        return found
 
 
 class _Attempt:

@@ -12,7 +12,7 @@ from types import FrameType
 import pytest
 from freezegun import freeze_time
 
-from sessionstore import SessionStore, errors
+from sessionstore import SessionStore, errors, open_store
 from sessionstore.model import ProjectRecord, SessionPage
 
 UNUSED = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
@@ -276,3 +276,31 @@ class TestStats:
         assert (stats.oldest_at, stats.newest_at) == (first.updated_at, lines[0].updated_at)
         store.delete(second.id)
         assert store.stats().sessions == 2
+
+
+class TestKeys:
+    def test_they_are_given_by_their_beginning_with_the_ids(self, store: SessionStore) -> None:
+        ids = {key: store.create(key=key).id for key in ("a/1", "a/2", "A/1", "b")}
+        store.create()
+        gone = store.create(key="a/3").id
+        store.delete(gone)
+        assert store.keys("a/") == {"a/1": ids["a/1"], "a/2": ids["a/2"]}
+        assert store.keys() == ids
+        assert store.keys("c") == {}
+
+    def test_one_is_found_by_its_key(self, store: SessionStore) -> None:
+        id = store.create(key="a").id
+        assert store.id_of("a") == id
+        assert store.id_of("A") is None
+        store.delete(id)
+        assert store.id_of("a") is None
+        with pytest.raises(errors.InvalidValueError):
+            store.id_of("")
+
+    def test_a_file_that_is_broken_or_gone_hides_no_key(self, home: Path) -> None:
+        with open_store(home) as store:
+            ids = {key: store.create(key=key).id for key in ("broken", "gone")}
+            (home / "data" / "sessions" / f"{ids['broken']}.jsonl").write_bytes(b"x")
+            (home / "data" / "sessions" / f"{ids['gone']}.jsonl").unlink()
+            assert store.keys() == ids
+            assert [store.id_of(key) for key in ids] == list(ids.values())

@@ -273,12 +273,15 @@ class TestTampering:
                 refused += 1
         assert refused == 1
 
-    def test_a_changed_history_can_be_cleared_and_begun_anew(self, store: SessionStore, home: Path) -> None:
+    @pytest.mark.parametrize("is_fresh", [False, True])
+    def test_a_changed_history_can_be_cleared_and_begun_anew(
+        self, store: SessionStore, home: Path, is_fresh: bool
+    ) -> None:
         async def test() -> None:
             session = SealedSession("chat", store)
             await session.add_items([{"role": "user", "content": "first"}])
             flip(home, b"first", b"First")
-            await session.clear_session()
+            await (SealedSession("chat", store) if is_fresh else session).clear_session()
             assert await session.get_items() == []
             await session.add_items([{"role": "user", "content": "new"}])
             assert contents(await session.get_items()) == ["new"]
