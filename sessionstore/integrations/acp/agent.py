@@ -196,7 +196,7 @@ class StoredSessions:
     async def fork_session(self, session_id: str, cwd: str, **kwargs: Any) -> ForkSessionResponse:
         """Make a copy of a session, active afterwards like a resumed one. The session itself may be running."""
         with refusals():
-            check_same(await self._store.load(session_id), cwd)
+            check_absolute(cwd)
             fork = await self._store.fork(session_id)
             try:
                 await self._resume(fork.id, cwd, replay=False)

@@ -4,7 +4,8 @@ The prompt is saved before the agent begins, durably. Updates are sent at once a
 `MAX_UNSAVED` of them, and when the block ends, however it ends. So a turn costs two saves, or a few, at any length of
 the session, and a cancelled turn keeps what the client has seen. A killed process loses the updates of its last save.
 
-A save that was cancelled or whose outcome is unknown is repeated with the same key: each update is there once.
+A save that was cancelled, or whose outcome is unknown, is repeated with the same key by the next one, at the latest at
+the end of the block: each update is there once.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
-from sessionstore.errors import StoreUnavailableError
 from sessionstore.integrations.acp.refusals import refusals
 from sessionstore.integrations.acp.updates import Update, entry_of
 
@@ -71,11 +71,5 @@ class Turn:
             while self._saving is not None or self._unsaved:
                 if self._saving is None:
                     self._saving, self._unsaved = (self._unsaved, secrets.token_hex(8)), []
-                try:
-                    await self._save_entries(*self._saving)
-                except StoreUnavailableError as error:
-                    if error.outcome == "unknown":
-                        await self._save_entries(*self._saving)
-                    else:
-                        raise
+                await self._save_entries(*self._saving)
                 self._saving = None

@@ -156,6 +156,22 @@ class TestLoadAndResume:
 
         asyncio.run(main())
 
+    def test_a_directory_that_is_not_absolute_is_no_attempt_and_makes_no_fork(
+        self, connect: Connect, project: Path, home: Path
+    ) -> None:
+        async def main() -> None:
+            async with connect(resume_limit=1) as ends:
+                session_id = await begin(ends, project)
+                for call in (ends.client.load_session, ends.client.resume_session, ends.client.fork_session):
+                    with pytest.raises(RequestError):
+                        await call(cwd="project", session_id=session_id, mcp_servers=[])
+                await ends.client.resume_session(cwd=str(project), session_id=session_id)
+
+        asyncio.run(main())
+        with open_store(home, environ={}) as store:
+            assert len(list(store.audit(events=["resume_attempt"]))) == 1
+            assert len(store._ground.ledger.ids()) == 1  # not even a deleted fork
+
     def test_it_is_loaded_once_at_a_time_and_freed_with_the_agent(self, connect: Connect, project: Path) -> None:
         async def main() -> None:
             async with connect() as one, connect() as other:
@@ -284,6 +300,22 @@ class TestList:
                     assert set(found) == {gone, good}
                     assert found[gone].field_meta == {"sessionstore": {"code": "missing"}}
                     assert found[good].field_meta is None
+
+        asyncio.run(main())
+
+    def test_a_stray_file_beside_a_session_shows_it_neither_twice_nor_elsewhere(
+        self, connect: Connect, project: Path, home: Path
+    ) -> None:
+        other = project.parent / "other"
+        other.mkdir()
+
+        async def main() -> None:
+            async with connect() as ends:
+                session_id = await begin(ends, other, "one")
+                (home / "data" / "sessions" / f"{session_id}.json").write_text("{}", encoding="utf-8")
+                for cwd, wanted in ((None, [session_id]), (str(other), [session_id]), (str(project), [])):
+                    found = (await ends.client.list_sessions(cwd=cwd)).sessions
+                    assert [info.session_id for info in found] == wanted
 
         asyncio.run(main())
 
