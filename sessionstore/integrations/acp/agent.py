@@ -19,9 +19,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from acp import PROTOCOL_VERSION  # pyright: ignore[reportMissingImports]
 from acp.interfaces import Client  # pyright: ignore[reportMissingImports]
-from acp.meta import AGENT_METHODS  # pyright: ignore[reportMissingImports]
+from acp.meta import AGENT_METHODS, PROTOCOL_VERSION  # pyright: ignore[reportMissingImports]
 from acp.router import MessageRouter  # pyright: ignore[reportMissingImports]
 from acp.schema import (  # pyright: ignore[reportMissingImports]
     AgentCapabilities,
@@ -112,7 +111,7 @@ class StoredSessions:
     def on_connect(self, conn: Client) -> None:
         """Keep the other end, and answer `session/delete`, which the SDK (0.12) has no route for."""
         self.client = conn
-        router = getattr(getattr(conn, "_conn", None), "_handler", None)
+        router: Any = getattr(getattr(conn, "_conn", None), "_handler", None)
         if isinstance(router, MessageRouter):
             method = AGENT_METHODS["session_delete"]
             router.route_request(method, DeleteSessionRequest, self, "delete_session", adapt_result=normalize_result)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from acp import RequestError  # pyright: ignore[reportMissingImports]
+from acp.exceptions import RequestError  # pyright: ignore[reportMissingImports]
 
 from sessionstore.errors import (
     InvalidIdError,
