@@ -1,0 +1,7 @@
+"""Google ADK: a session service that keeps each session as one signed session. Extra `adk`."""
+
+from __future__ import annotations
+
+from sessionstore.integrations.adk.service import StoreSessionService
+
+__all__ = ["StoreSessionService"]
