@@ -6,7 +6,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import audit, listing, opening, ratelimit, resume, startup, turns, writers
+from benchmarks import audit, listing, opening, ratelimit, resume, rotation, startup, turns, writers
 from benchmarks.measure import print_table
 
 ALL = {
@@ -16,6 +16,7 @@ ALL = {
     "writers": writers,
     "audit": audit,
     "ratelimit": ratelimit,
+    "rotation": rotation,
     "resume": resume,
     "startup": startup,
 }

@@ -10,7 +10,16 @@ from msgspec import UNSET, UnsetType
 
 from sessionstore.errors import ConflictError, InvalidValueError
 from sessionstore.format.lines import StateChange
-from sessionstore.model import Message, Redaction, Session, Todo, check_name, check_tags, check_todos, format_time
+from sessionstore.model import (
+    Message,
+    Redaction,
+    Session,
+    Todo,
+    check_name,
+    check_tags,
+    check_todos,
+    format_time,
+)
 from sessionstore.redaction import Redactor
 from sessionstore.sessions import Ground, Lifecycle, Rewriter, Writer
 from sessionstore.view import StoreView

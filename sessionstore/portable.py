@@ -25,6 +25,7 @@ import msgspec
 from sessionstore.errors import (
     InvalidSignatureError,
     InvalidValueError,
+    KeyDisabledError,
     MalformedError,
     ProjectPathError,
     UnknownKeyError,
@@ -45,12 +46,13 @@ from sessionstore.model import (
     parse_time,
 )
 from sessionstore.redaction import Redactor
-from sessionstore.sessions import Ground, Lifecycle, Reader
+from sessionstore.sessions import Ground, Lifecycle, Reader, Unsigned
 from sessionstore.signing import PASSPHRASE_KEY_ID, SALT_BYTES, MacKey, TagMismatch, passphrase_key
 
 CONTEXT = b"sessionstore/export/1"
 SUFFIX_BYTES = 102
 
+_OLD_KEY = "export the session again; or vouch for the document with --trust unknown_key"
 _PREFIX = b'{"export":'
 _SUFFIX = re.compile(rb',"signature":"sx1\.([0-9a-f]{16})\.([0-9a-f]{64})"\}\n')
 _HEADER = re.compile(
@@ -147,6 +149,7 @@ def import_document(
 
     Raises:
         UnknownKeyError: Another machine's key signed it, or it needs a passphrase.
+        KeyDisabledError: It was made before the last change of keys.
         InvalidSignatureError: It was changed, or the passphrase is wrong.
         MalformedError, TooDeepError, TooLargeError, InvalidValueError: It is no export document, or holds
             what cannot be kept.
@@ -198,7 +201,13 @@ def copy_at(reader: Reader, lifecycle: Lifecycle, session_id: str, at: int | Non
     Raises:
         InvalidValueError: No save ended with that revision, or it was rewritten away.
     """
-    found = reader.settled(session_id)
+    found = reader.seen(session_id)
+    if isinstance(found, Unsigned):
+        if at is not None:
+            raise InvalidValueError(what="revision", reason="this session is not signed yet: it has no revisions")
+        old = found.read()
+        state = msgspec.structs.replace(old.state, closed_at=None)
+        return lifecycle.create(state, entries=old.entries, parent=session_id, provenance="legacy-adopted")
     try:
         content, sealed = reader.content(found, at=at)
     except LookupError:
@@ -217,10 +226,16 @@ def _key_of(ground: Ground, key_id: str, salt: bytes | None, passphrase: str | N
     if key_id == PASSPHRASE_KEY_ID and salt is not None and passphrase is not None:
         return passphrase_key(passphrase, bytes.fromhex(salt.decode()))
     try:
-        return ground.keyring.mac_key("export", key_id)
-    except UnknownKeyError:
+        key = ground.keyring.mac_key("export", key_id)
+        if key_id != ground.keyring.primary.id:
+            # Whoever has an old key can make documents with it, and no ledger knows which were made while it was new.
+            raise KeyDisabledError(key_id=key_id, status="not primary any more", hint=_OLD_KEY)
+        return key
+    except (UnknownKeyError, KeyDisabledError) as error:
         if vouched:
             return None
+        if isinstance(error, KeyDisabledError):
+            raise
         if key_id == PASSPHRASE_KEY_ID:
             raise UnknownKeyError(key_id=key_id, hint="this document was sealed with a passphrase; give it") from None
         raise

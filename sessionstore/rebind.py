@@ -19,7 +19,7 @@ from sessionstore.format.lines import StateChange
 from sessionstore.fs.project import capture, stated
 from sessionstore.fs.resolve import is_inside
 from sessionstore.fs.verdicts import AnyPath, refused
-from sessionstore.model import ProjectRecord, Rebinding, SessionSummary, check_id, check_name
+from sessionstore.model import ProjectRecord, Rebinding, SessionSummary, check_consent, check_id
 from sessionstore.sessions import Ground, Index, Reader, Writer
 from sessionstore.sessions.index import Filter
 
@@ -39,11 +39,7 @@ def rebind(
 ) -> Rebinding:
     """See `SessionStore.rebind`."""
     check_id(session_id)
-    try:
-        check_name(consent)
-    except InvalidValueError as exc:
-        reason = "who agreed, in 1 to 200 characters without control characters"
-        raise InvalidValueError(what="consent", reason=reason) from exc
+    check_consent(consent)
     ground.refuse_read_only()
     with ground.backend.at_rest(session_id):
         session = reader.load(session_id)

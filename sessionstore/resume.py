@@ -39,6 +39,7 @@ from sessionstore.errors import (
 from sessionstore.fs.project import ProjectRoot, pin
 from sessionstore.model import LoadWarning, Session, Todo, check_id, format_time
 from sessionstore.sessions import Ground
+from sessionstore.sessions.policy import state
 from sessionstore.storage import Holder
 
 if TYPE_CHECKING:
@@ -260,7 +261,8 @@ class Resumer:
         holder = Holder(pid=os.getpid(), started_at=format_time(self._ground.now()))
         held.enter_context(self._ground.backend.run(session_id, holder))
         session = self._edits.load(session_id)
-        project = None if session.project is None else held.enter_context(pin(session.project))
+        strict = state(self._ground.ledger, self._ground.config).policy == "strict"
+        project = None if session.project is None else held.enter_context(pin(session.project, strict=strict))
         return Run(self._ground, self._edits, session, project)
 
     def _count(self, session_id: str | None) -> None:

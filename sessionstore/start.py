@@ -16,11 +16,13 @@ from sessionstore.errors import (
     LedgerCorruptError,
     LedgerMissingError,
     StoreMismatchError,
+    StoreUnavailableError,
     UnknownKeyError,
 )
 from sessionstore.fs import Directory
 from sessionstore.keystore import FileKeyStore, obtain
 from sessionstore.ledger import InventoryEntry, Ledger
+from sessionstore.ledger.files import is_there
 from sessionstore.model import format_time, new_id, utc_now
 from sessionstore.model.ids import is_id
 from sessionstore.sessions.unsigned import take_inventory
@@ -28,6 +30,7 @@ from sessionstore.signing import Keyring
 from sessionstore.storage import Backend
 
 STORE_FILE = "store.json"
+RETIRED = "retired"
 _MAX_STORE_FILE_BYTES = 4096
 
 
@@ -54,6 +57,7 @@ class Start:
         self._backend = backend
         self._keys = keys
         self._listed: list[InventoryEntry] = []
+        self._asked = 0
 
     def run(self, *, read_only: bool) -> tuple[Keyring, str, tuple[str, ...]]:
         """The keyring, the store id, and what is worth telling. The caller holds the init lock.
@@ -69,15 +73,32 @@ class Start:
             keyring = obtain(self._keys, self, format_time(utc_now()))
         if not Ledger.exists(self._state):
             raise LedgerMissingError(path=str(self._config.state_dir / "ledger.db"))
-        return keyring, self._store_id(), _notices(self._listed)
+        return keyring, self._store_id(), self._notices()
+
+    def without_ledger(self) -> tuple[Keyring, str]:
+        """Keyring and store id of a used store whose ledger is gone. The caller holds the init lock.
+
+        Raises:
+            StoreUnavailableError: There is a ledger.
+            KeyringError, StoreMismatchError: A part that is needed is missing or damaged too.
+        """
+        keyring = self._keys.load()
+        if keyring is None:
+            raise KeyUnavailableError(reason="missing", path=self._keys.path)
+        if is_there(self._state):
+            hint = "`sessionstore doctor` says whether it is whole; a broken one has to be moved away first"
+            raise StoreUnavailableError(reason="there is a ledger", outcome="not_written", hint=hint)
+        return keyring, self._store_id()
 
     def has_ledger(self) -> bool:
         """Whether state holds a ledger, or a trace of one."""
         return Ledger.exists(self._state)
 
     def has_signed(self) -> bool:
-        """Whether there is an audit log, or a sealed file in the data directory."""
-        return self._state.stat(AUDIT) is not None or any(name.endswith(".jsonl") for name, _ in self._backend.scan())
+        """Whether there is an audit log, or in the data directory a sealed file, or one that was sealed and retired."""
+        if self._state.stat(AUDIT) is not None or self._data.stat(RETIRED) is not None:
+            return True
+        return any(name.endswith(".jsonl") for name, _ in self._backend.scan())
 
     def fits(self, keyring: Keyring) -> bool:
         """Whether the ledger is signed with `keyring`."""
@@ -90,8 +111,10 @@ class Start:
     def build(self, keyring: Keyring) -> None:
         """Build the ledger under another name, with the binding of the data directory and the unsigned inventory."""
         store_id = self._new_store_id()
-        if self._config.legacy == "adopt":
-            self._listed = list(take_inventory(self._backend))
+        found = [] if self._config.legacy == "refuse" else list(take_inventory(self._backend))
+        if self._config.legacy == "ask":
+            self._asked, found = len(found), []
+        self._listed = found
         with Ledger.create(self._state, keyring, store_id) as ledger:
             ledger.bind(store_id, *self._data.identity)
             ledger.take_inventory(self._listed)
@@ -123,8 +146,16 @@ class Start:
             self._data.write_atomic(STORE_FILE, [msgspec.json.encode(_StoreFile(store_id)) + b"\n"], replace=True)
             return store_id
 
+    def _notices(self) -> tuple[str, ...]:
+        if self._asked:
+            place = self._config.data_dir / "sessions"
+            text = f"{_files(self._asked)} found and may not be opened"
+            return (f"{text}; `sessionstore adopt --dir {place}` lists them after a question",)
+        if not self._listed:
+            return ()
+        text = f"{_files(len(self._listed))} found and listed by digest"
+        return (f"{text}; `sessionstore migrate` signs what can be read",)
 
-def _notices(listed: list[InventoryEntry]) -> tuple[str, ...]:
-    if not listed:
-        return ()
-    return (f"{len(listed)} unsigned session files were found and listed with their digests; see `sessionstore list`",)
+
+def _files(count: int) -> str:
+    return "1 unsigned session file was" if count == 1 else f"{count:,} unsigned session files were"

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 
 from sessionstore import portable, upkeep
-from sessionstore.edits import Entries, StoreEdits
+from sessionstore.edits import Entries
 from sessionstore.errors import AlreadyExistsError
 from sessionstore.format.lines import State
 from sessionstore.fs.project import capture
+from sessionstore.legacy import StoreLegacy
 from sessionstore.model import (
     CleanupReport,
     ProjectRecord,
@@ -30,12 +31,14 @@ from sessionstore.model import (
     format_time,
 )
 from sessionstore.rebind import bound_below, rebind
+from sessionstore.recovery import StoreRecovery
 from sessionstore.resume import Resumer, Run
+from sessionstore.rotation import StoreKeys
 from sessionstore.sessions import Ground
 from sessionstore.view import Path
 
 
-class SessionStore(StoreEdits):
+class SessionStore(StoreKeys, StoreLegacy, StoreRecovery):
     """Saves sessions sealed and gives them back only as they were saved. Made by `open_store`.
 
     Every method may be called from any thread, and many processes may use one store at once; writers of one session

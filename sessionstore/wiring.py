@@ -23,18 +23,21 @@ from sessionstore.config import Config, load_config
 from sessionstore.errors import InvalidValueError, StoreMismatchError, StoreUnavailableError
 from sessionstore.fs import Directory, Locks
 from sessionstore.fs.mount import file_system_kind
-from sessionstore.keystore import FileKeyStore
-from sessionstore.ledger import Ledger
-from sessionstore.model import utc_now
+from sessionstore.keystore import LOCK, FileKeyStore, KeyChanges, provider_of
+from sessionstore.ledger import Ledger, salvage
+from sessionstore.ledger.files import clear_traces
+from sessionstore.model import Rebuilt, utc_now
+from sessionstore.recovery import check_consent, rebuild
 from sessionstore.sessions import Ground
-from sessionstore.start import Start
+from sessionstore.sessions.policy import settle
+from sessionstore.start import RETIRED, Start
 from sessionstore.storage import Backend, FileBackend, FileRuns, MemoryBackend
 from sessionstore.store import SessionStore
 
 if TYPE_CHECKING:
     from sessionstore.aio import AsyncSessionStore
 
-INIT_LOCK = "init"
+QUARANTINE = "quarantine"
 
 
 def open_store(
@@ -62,6 +65,7 @@ def open_store(
         KeyringError: The key is missing, unsafe or damaged.
         LedgerMissingError, LedgerCorruptError: The record of what was saved is.
         StoreMismatchError: The data directory is not the one that the ledger knows.
+        DowngradeRefusedError: The setting `policy` is below what is recorded in the store.
         StoreUnavailableError, UnsafeFileError: The file system refused, or a directory is not safe.
     """
     if sys.platform == "win32":
@@ -74,7 +78,8 @@ def open_store(
     with ExitStack() as opened:
         if backend == "memory":
             config = _in_memory(config, opened)
-        ground, notices = _open(config, opened, memory=backend == "memory", read_only=read_only)
+        memory = backend == "memory"
+        ground, notices = _open(config, opened, memory=memory, read_only=read_only, environ=environ)
         store = SessionStore(ground, notices=notices)
         opened.pop_all()  # the store closes everything from now on
         return store
@@ -112,7 +117,7 @@ def claim_store(config: Config) -> str:
     """
     with ExitStack() as opened:
         places = _places(config, opened, memory=False, make=False)
-        with places.locks.hold(INIT_LOCK, timeout_s=config.lock_timeout_s):
+        with places.locks.hold(LOCK, timeout_s=config.lock_timeout_s):
             keyring, store_id, _ = places.start.run(read_only=True)
             with Ledger.open(places.state, keyring, store_id, timeout_s=config.lock_timeout_s) as ledger:
                 if ledger.binding(store_id) is None:
@@ -123,10 +128,69 @@ def claim_store(config: Config) -> str:
         return store_id
 
 
-def _open(config: Config, opened: ExitStack, *, memory: bool, read_only: bool) -> tuple[Ground, tuple[str, ...]]:
-    places = _places(config, opened, memory=memory, make=not read_only)
-    with places.locks.hold(INIT_LOCK, shared=read_only, timeout_s=config.lock_timeout_s):
+def recover_ledger(
+    config: Config, *, consent: str, old: str | os.PathLike[str] | None = None, dry_run: bool = False
+) -> Rebuilt:
+    """Make a new ledger from the session files, because the old one is gone for good and a person agrees.
+
+    Sessions that verify under the present key are recorded anew, and the data directory is bound. The audit log is kept
+    whole: its files are anchored as they are, and what it knows of sessions still counts. Not to be had back:
+    deletions, older keys' files, the inventory of unsigned files, and newer states than the files, the audit log and
+    `old` tell of.
+
+    Args:
+        config: The settings.
+        consent: Who agreed, in words (1 to 200 characters): it goes into the audit log.
+        old: The old ledger, damaged and moved away: rows of it that are good count as they are.
+        dry_run: Only say what would be recorded; nothing is made.
+
+    Raises:
+        InvalidValueError: No consent is given.
+        StoreUnavailableError: There is a ledger, `old` cannot be read, or as `open_store`.
+        LedgerCorruptError: Nothing in `old` can be read.
+        KeyringError, StoreMismatchError: As `open_store`.
+    """
+    check_consent(consent)
+    with ExitStack() as opened:
+        places = _places(config, opened, memory=False, make=False)
+        opened.enter_context(places.locks.hold(LOCK, timeout_s=config.lock_timeout_s))
+        keyring, store_id = places.start.without_ledger()
+        known = {} if old is None else salvage(Path(old), keyring, store_id)
+        state = places.state
+        if dry_run:
+            elsewhere = opened.enter_context(tempfile.TemporaryDirectory(prefix="sessionstore-"))
+            state = opened.enter_context(Directory.open(Path(elsewhere).resolve(), strict=True))
+        else:
+            clear_traces(state)
+        with Ledger.create(state, keyring, store_id) as ledger:
+            ledger.bind(store_id, *places.data.identity)
+            ledger.take_inventory(())
+            audit = AuditLog(places.state, keyring, store_id, ledger, places.locks, config, read_only=dry_run)
+            with closing(audit):
+                ground = Ground(
+                    store_id=store_id,
+                    keyring=keyring,
+                    ledger=ledger,
+                    backend=places.backend,
+                    config=config,
+                    audit=audit,
+                    keys=KeyChanges(places.keys, places.locks, config.lock_timeout_s),
+                    now=utc_now,
+                    read_only=dry_run,
+                )
+                rebuilt = rebuild(ground, known, consent)
+        if not dry_run:
+            Ledger.place(state)
+        return rebuilt
+
+
+def _open(
+    config: Config, opened: ExitStack, *, memory: bool, read_only: bool, environ: Mapping[str, str] | None
+) -> tuple[Ground, tuple[str, ...]]:
+    places = _places(config, opened, memory=memory, make=not read_only, environ=environ)
+    with places.locks.hold(LOCK, shared=read_only, timeout_s=config.lock_timeout_s):
         keyring, store_id, notices = places.start.run(read_only=read_only)
+        keyring.loaded_by(places.keys.found)
         if not read_only:
             for directory in (places.state, places.data, places.sessions):
                 directory.sweep()
@@ -143,6 +207,7 @@ def _open(config: Config, opened: ExitStack, *, memory: bool, read_only: bool) -
     audit = AuditLog(places.state, keyring, store_id, ledger, places.locks, config, read_only=read_only)
     opened.callback(audit.close)
     _tell_inventory(audit, ledger, store_id)
+    settle(ledger, config, audit, read_only=read_only)
     parts = opened.pop_all()
     opened.callback(parts.close)
     ground = Ground(
@@ -152,11 +217,12 @@ def _open(config: Config, opened: ExitStack, *, memory: bool, read_only: bool) -
         backend=places.backend,
         config=config,
         audit=audit,
+        keys=KeyChanges(places.keys, places.locks, config.lock_timeout_s),
         now=utc_now,
         read_only=read_only,
         close=parts.close,
     )
-    return ground, notices
+    return ground, notices + places.keys.warnings()
 
 
 def _tell_inventory(audit: AuditLog, ledger: Ledger, store_id: str) -> None:
@@ -176,10 +242,13 @@ class _Places:
     sessions: Directory
     locks: Locks
     backend: Backend
+    keys: FileKeyStore
     start: Start
 
 
-def _places(config: Config, opened: ExitStack, *, memory: bool, make: bool) -> _Places:
+def _places(
+    config: Config, opened: ExitStack, *, memory: bool, make: bool, environ: Mapping[str, str] | None = None
+) -> _Places:
     state = opened.enter_context(Directory.open(config.state_dir, create=make, strict=True))
     kind = file_system_kind(state.fd)
     if kind.network:
@@ -194,18 +263,28 @@ def _places(config: Config, opened: ExitStack, *, memory: bool, make: bool) -> _
     locks = Locks(lock_files, make=make)
     opened.callback(locks.close)
     runs = FileRuns(lock_files, opened.enter_context(state.sub("runs", create=make, strict=True)), read_only=not make)
-    files = FileBackend(sessions, lambda: data.sub("quarantine", create=True), locks, runs, data=data)
+    files = FileBackend(
+        sessions,
+        lambda: data.sub(QUARANTINE, create=True),
+        locks,
+        runs,
+        retired=lambda: data.sub(RETIRED, create=True),
+        data=data,
+        has_quarantine=lambda: data.stat(QUARANTINE) is not None,
+    )
     backend: Backend = MemoryBackend() if memory else files
     salt = b"" if config.signing_salt is None else config.signing_salt.reveal()
-    start = Start(config, state, data, backend, FileKeyStore(state, salt))
-    return _Places(state, data, sessions, locks, backend, start)
+    keys = FileKeyStore(state, salt, provider_of(config, os.environ if environ is None else environ))
+    start = Start(config, state, data, backend, keys)
+    return _Places(state, data, sessions, locks, backend, keys, start)
 
 
 def _in_memory(config: Config, opened: ExitStack) -> Config:
-    """The same settings with a private state directory that is removed with the store."""
+    """The same settings with a private state directory, and key, that are removed with the store."""
     home = Path(tempfile.mkdtemp(prefix="sessionstore-")).resolve()
     opened.callback(shutil.rmtree, home)
-    return msgspec.structs.replace(config, data_dir=home / "data", state_dir=home / "state")
+    places = {"data_dir": home / "data", "state_dir": home / "state"}
+    return msgspec.structs.replace(config, **places, key_provider="file", key_fd=None)
 
 
 def _check_binding(ledger: Ledger, store_id: str, data: Directory) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -147,3 +148,44 @@ def child() -> Callable[..., str]:
         return done.stdout.strip()
 
     return run
+
+
+@pytest.fixture
+def directory(home: Path) -> Path:
+    """The directory of session files, before the store is first opened."""
+    found = home / "data" / "sessions"
+    found.mkdir(parents=True, mode=0o700)
+    (home / "data").chmod(0o700)
+    return found
+
+
+@pytest.fixture
+def unsigned() -> Callable[..., bytes]:
+    """Makes a file of format version 1, newest message first as the tool writes it."""
+
+    def make(session_id: str, /, messages: int = 2, **members: Any) -> bytes:
+        conversation = [
+            {
+                "id": f"m{number}",
+                "role": ("user", "assistant", "tool", "system")[number % 4],
+                "content": f"said {number}",
+                "timestamp": f"2025-12-08T09:0{number}:00.000000Z",
+            }
+            for number in reversed(range(messages))
+        ]
+        whole = {
+            "version": 1,
+            "id": session_id,
+            "name": "Atlas",
+            "project_path": "/srv/demo/atlas",
+            "config": {"provider": "anthropic", "model": "", "temperature": 1, "extra": {"kept": [1, 2.5]}},
+            "created_at": "2025-12-08T09:00:00.000001Z",
+            "updated_at": "2025-12-08T09:30:00.000000Z",
+            "closed_at": "2025-12-08T10:00:00.123456Z",
+            "conversation": conversation,
+            "todos": [{"content": "Read", "status": "in_progress", "active_form": "Reading"}],
+            **members,
+        }
+        return json.dumps(whole, indent=2, sort_keys=True).encode()
+
+    return make

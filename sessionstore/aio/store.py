@@ -130,6 +130,7 @@ class AsyncSessionStore:
     clear = _awaited(SessionStore.clear)
     redact = _awaited(SessionStore.redact)
     compact = _awaited(SessionStore.compact)
+    migrate = _streamed(SessionStore.migrate)
     delete = _awaited(SessionStore.delete)
 
     load = _awaited(SessionStore.load)
@@ -149,10 +150,27 @@ class AsyncSessionStore:
     export = _awaited(SessionStore.export)
     refuse_resume = _awaited(SessionStore.refuse_resume)
     rebind = _awaited(SessionStore.rebind)
+    adopt = _awaited(SessionStore.adopt)
+    lower_policy = _awaited(SessionStore.lower_policy)
+    raise_policy = _awaited(SessionStore.raise_policy)
+    policy = _awaited(SessionStore.policy)
     bound_below = _streamed(SessionStore.bound_below)
 
+    list_keys = _awaited(SessionStore.list_keys)
+    verify_keys = _awaited(SessionStore.verify_keys)
+    rotate_keys = _awaited(SessionStore.rotate_keys)
+    export_key = _awaited(SessionStore.export_key)
+    take_over = _awaited(SessionStore.take_over)
+    retire_key = _awaited(SessionStore.retire_key)
+
     import_document = _awaited(SessionStore.import_document)
+    import_legacy = _awaited(SessionStore.import_legacy)
     cleanup = _awaited(SessionStore.cleanup)
+
+    repair = _awaited(SessionStore.repair)
+    restore = _awaited(SessionStore.restore)
+    rebase_heads = _awaited(SessionStore.rebase_heads)
+    adopt_sealed = _awaited(SessionStore.adopt_sealed)
 
     async def get_or_create(self, key: str, **create_args: Any) -> Session:
         """As `SessionStore.get_or_create`. Written out because type checkers cannot carry open keywords over."""

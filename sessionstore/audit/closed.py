@@ -55,6 +55,8 @@ def look(shelf: Shelf, lines: Lines, row: AuditFile) -> Closed:
     if row.digest and hashlib.sha256(data).digest() == row.digest:
         if row.state == "cut":  # its digest is also that of bytes which are no line
             return Closed(data, list(lines.walk(data, row.file, Place(row.start_seq, row.start_mac))), None)
+        if row.state == "taken":
+            return Closed(data, split(data)[max(0, row.first - 1) :][: row.lines], None)
         return Closed(data, split(data), None)
     verdict = examine(lines, data, row)
     good = [line for line in verdict.good if line.end <= row.end]

@@ -13,24 +13,12 @@ Rules:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 
 import msgspec
 
+from sessionstore.audit.kinds import Value, count, digest, key_id, session, text, word
 from sessionstore.errors import InvalidValueError
-from sessionstore.model.ids import is_id
-
-Value = str | int | None
-
-# A cut text keeps both ends: the end of a path says more than its middle.
-MAX_TEXT_BYTES = 720
-CUT = "\u2026"
-
-# In short parts: the hexadecimal digits of a key or a tag are no word, whatever letter they begin with.
-_WORD = re.compile(r"(?=.{1,64}\Z)[a-z][a-z0-9]{0,23}(?:_[a-z0-9]{1,24})*")
-_KEY_ID = re.compile(r"[0-9a-f]{16}")
-_MAX_COUNT = 2**53
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,147 +41,189 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     quiet_s: float = 0.0
 
 
-def _word(value: object) -> Value:
-    if not isinstance(value, str) or not _WORD.fullmatch(value):
-        raise ValueError("a short word of lower-case letters, digits and underscores is needed")
-    return value
-
-
-def _count(value: object) -> Value:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _MAX_COUNT:
-        raise ValueError("a whole number from 0 is needed")
-    return value
-
-
-def _id(value: object) -> Value:
-    if not isinstance(value, str) or not is_id(value):
-        raise ValueError("an id is needed")
-    return value
-
-
-def _key_id(value: object) -> Value:
-    if not isinstance(value, str) or not _KEY_ID.fullmatch(value):
-        raise ValueError("a key id is needed")
-    return value
-
-
-def _text(value: object) -> Value:
-    if not isinstance(value, str):
-        raise ValueError("text is needed")
-    return cut(value.encode("utf-8", "backslashreplace").decode())
-
-
-def cut(text: str) -> str:
-    """`text`, or its two ends with a mark between them, so that it takes at most 720 bytes as ASCII JSON."""
-    if len(text) * 12 <= MAX_TEXT_BYTES or spelled_bytes(text) <= MAX_TEXT_BYTES:
-        return text
-    half = (MAX_TEXT_BYTES - spelled_bytes(CUT)) // 2
-    return f"{_start(text, half)}{CUT}{_start(text[::-1], half)[::-1]}"
-
-
-def spelled_bytes(text: str) -> int:
-    """How many bytes `text` takes as ASCII JSON, at most: six for what is escaped, twelve beyond U+FFFF."""
-    return sum(1 if " " <= char <= "~" and char not in '"\\' else 6 if char <= "\uffff" else 12 for char in text)
-
-
-def _start(text: str, size_bytes: int) -> str:
-    # No more characters than bytes are needed, so a text of any length costs the same.
-    left_bytes, text = size_bytes, text[:size_bytes]
-    for at, char in enumerate(text):
-        left_bytes -= spelled_bytes(char)
-        if left_bytes < 0:
-            return text[:at]
-    return text
-
-
 EVENTS: dict[str, Event] = {
     "resume_attempt": Event(what="somebody asked to resume a session", grants=True),
-    "resume_refused": Event(what="a resume was refused", fields={"code": _word, "verdict": _word}, warns=True),
+    "resume_refused": Event(what="a resume was refused", fields={"code": word, "verdict": word}, warns=True),
     "resume_committed": Event(
-        what="a session was handed over to be worked in", fields={"rev": _count}, grants=True, synced=True
+        what="a session was handed over to be worked in", fields={"rev": count}, grants=True, synced=True
     ),
     "resume_rolled_back": Event(
-        what="a resume was left before it was committed", fields={"code": _word, "verdict": _word}
+        what="a resume was left before it was committed", fields={"code": word, "verdict": word}
     ),
-    "resume_ended": Event(what="the run of a resumed session is over", fields={"status": _count}),
+    "resume_ended": Event(what="the run of a resumed session is over", fields={"status": count}),
     "rate_limited": Event(
         what="too many attempts",
-        fields={"operation": _word, "scope": _word, "retry_after_s": _count},
+        fields={"operation": word, "scope": word, "retry_after_s": count},
         warns=True,
     ),
     "rebind": Event(
         what="a session was bound to another project directory",
-        fields={"before": _text, "after": _text, "consent": _text, "trust": _text},
+        fields={"before": text, "after": text, "consent": text, "trust": text},
         grants=True,
         synced=True,
         warns=True,
     ),
     "redaction": Event(
         what="secrets were taken out of a session for good",
-        fields={"entries": _count, "found": _count},
+        fields={"entries": count, "found": count},
         grants=True,
         synced=True,
         warns=True,
     ),
     "eviction": Event(
         what="the oldest closed session was deleted, because the store was full",
-        fields={"rev": _count, "limit": _count},
+        fields={"rev": count, "limit": count},
         grants=True,
         synced=True,
         warns=True,
     ),
     "limits_off": Event(
-        what="a limit is switched off by a setting", fields={"setting": _word}, warns=True, quiet_s=float("inf")
+        what="a limit is switched off by a setting", fields={"setting": word}, warns=True, quiet_s=float("inf")
     ),
     "tampering_found": Event(
         what="a session is not what was saved",
-        fields={"code": _word, "line": _count},
+        fields={"code": word, "line": count},
         synced=True,
         warns=True,
         quiet_s=60.0,
     ),
     "inventory_taken": Event(
         what="unsigned files were taken as genuine when the store began",
-        fields={"count": _count},
+        fields={"count": count},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "repair": Event(
+        what="a damaged session was repaired, or what is good of it was taken out",
+        fields={"code": word, "action": word, "rev": count, "bytes": count, "fork": session},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "restore": Event(
+        what="an older or other state of a session was taken because a person named its revision",
+        fields={"file_rev": count, "known_rev": count, "consent": text},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "rebase": Event(
+        what="the ledger was brought up to a session file that is ahead of it",
+        fields={"file_rev": count, "known_rev": count, "consent": text},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "sealed_adopted": Event(
+        what="a sealed file without a record here was taken in because somebody vouched for it",
+        fields={"key_id": key_id, "file_rev": count, "entries": count, "consent": text},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "ledger_rebuilt": Event(
+        what="the ledger was lost, and a new one was made of the session files",
+        fields={"taken": count, "left": count, "audit_files": count, "audit_doubts": count, "consent": text},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "adoption": Event(
+        what="an unsigned file was listed by consent",
+        fields={"digest": digest, "consent": text},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "migration": Event(
+        what="a session of an unsigned file was sealed",
+        fields={"digest": digest},
+        grants=True,
+        synced=True,
+    ),
+    "policy_raised": Event(
+        what="unsigned files are treated more strictly from now on",
+        fields={"before": word, "after": word, "by": word},
+        grants=True,
+        synced=True,
+    ),
+    "policy_lowered": Event(
+        what="unsigned files are treated less strictly from now on",
+        fields={"before": word, "after": word, "consent": text},
         grants=True,
         synced=True,
         warns=True,
     ),
     "store_claimed": Event(
         what="the ledger was bound to another data directory",
-        fields={"path": _text},
+        fields={"path": text},
         grants=True,
         synced=True,
         warns=True,
     ),
     "import_trusted": Event(
         what="a document that cannot be checked here was taken in",
-        fields={"origin": _id, "key_id": _key_id},
+        fields={"origin": session, "key_id": key_id},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "key_added": Event(
+        what="a new signing key was made, to become the primary one",
+        fields={"key_id": key_id},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "key_promoted": Event(
+        what="another key is primary from here on; what was written before is anchored by its digest",
+        fields={"key_id": key_id},
+        synced=True,
+        warns=True,
+    ),
+    "key_retired": Event(
+        what="a key was taken out of use",
+        fields={"key_id": key_id, "status": word, "sessions_lost": count},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "key_exported": Event(
+        what="the signing key left this machine, sealed with a passphrase",
+        fields={"key_id": key_id},
+        grants=True,
+        synced=True,
+        warns=True,
+    ),
+    "key_imported": Event(
+        what="sessions were taken over that another machine's key vouches for",
+        fields={"key_id": key_id, "origin": session, "sessions": count},
         grants=True,
         synced=True,
         warns=True,
     ),
     "audit_damaged": Event(
         what="a file of this log is not what was written",
-        fields={"file": _count, "line": _count, "reason": _word},
+        fields={"file": count, "line": count, "reason": word},
         synced=True,
         warns=True,
     ),
     "audit_lost": Event(
         what="lines that were not synced went with the machine",
-        fields={"file": _count, "lines": _count},
+        fields={"file": count, "lines": count},
         synced=True,
         warns=True,
     ),
     "audit_set_aside": Event(
         what="bytes behind the end of this log were set aside",
-        fields={"file": _count, "bytes": _count, "kept_as": _text},
+        fields={"file": count, "bytes": count, "kept_as": text},
         synced=True,
         warns=True,
     ),
     "audit_retired": Event(
         what="files of this log were removed because of their age",
-        fields={"first": _count, "last": _count},
+        fields={"first": count, "last": count},
         synced=True,
     ),
 }
@@ -232,7 +262,7 @@ def prepare(name: str, session_id: str | None, given: Mapping[str, object]) -> R
     fields: dict[str, Value] = {}
     try:
         if session_id is not None:
-            _id(session_id)
+            session(session_id)
         for field, check in row.fields.items():
             value = given.get(field)
             fields[field] = None if value is None else check(value)

@@ -32,6 +32,8 @@ NOTHING_BEFORE = bytes(32)
 
 _PREFIX = b'{"audit":'
 _SUFFIX = re.compile(rb',"signature":"sa2\.([0-9a-f]{16})\.([0-9a-f]{64})"\}\n')
+_CLAIM = re.compile(rb'\{"audit":\{"file":([0-9]{1,16}),"seq":([0-9]{1,16}),"at":"([0-9-]{10})T')
+_NAMED = re.compile(rb',"signature":"sa2\.([0-9a-f]{16})\.')
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
 
 
@@ -64,6 +66,22 @@ class GoodLine(NamedTuple):
     key_id: str = ""
 
 
+class Claim(NamedTuple):
+    """What a line says of itself, unverified.
+
+    Attributes:
+        file: Number of the file.
+        place: The line's own sequence number and MAC.
+        day: UTC date.
+        key_id: The key that signed it.
+    """
+
+    file: int
+    place: Place
+    day: str
+    key_id: str
+
+
 class Lines:
     """Makes and checks the lines of one store's log. Safe to share between threads."""
 
@@ -85,7 +103,7 @@ class Lines:
         """Yield the lines of a file from its start as long as they verify; whoever asks sees where that ends."""
         start = number = 0
         while (end := data.find(b"\n", start, start + MAX_LINE_BYTES) + 1) > 0:
-            good = self._verified(data[start:end], file, before)
+            good = self.verified(data[start:end], file, before)
             if good is None:
                 return
             key_id, before = good
@@ -93,7 +111,16 @@ class Lines:
             yield GoodLine(number, start, end, before, key_id)
             start = end
 
-    def _verified(self, line: bytes, file: int, before: Place) -> tuple[str, Place] | None:
+    def can_check(self, key_id: str) -> bool:
+        """Whether the key is here and may be used."""
+        try:
+            self._keyring.mac_key("audit", key_id)
+        except KeyringError:
+            return False
+        return True
+
+    def verified(self, line: bytes, file: int, before: Place) -> tuple[str, Place] | None:
+        """The key and the place of a line, with its line feed, if it stands in that file behind `before`, else None."""
         suffix = _SUFFIX.fullmatch(line, max(0, len(line) - SUFFIX_BYTES))
         if suffix is None:
             return None
@@ -108,6 +135,21 @@ class Lines:
 
     def _identity(self, key: MacKey, file: int, seq: int, before: bytes) -> tuple[bytes, ...]:
         return CONTEXT, self._store, key.key_id.encode(), b"%d" % file, b"%d" % seq, before
+
+
+def claimed(data: bytes) -> Claim | None:
+    """What the first line in `data` says of itself, None if it has not the form of one; nothing is verified."""
+    line = data[: data.find(b"\n") + 1]
+    claim, suffix = _CLAIM.match(line), _SUFFIX.fullmatch(line, max(0, len(line) - SUFFIX_BYTES))
+    if claim is None or suffix is None:
+        return None
+    place = Place(int(claim[2]), bytes.fromhex(suffix[2].decode()))
+    return Claim(int(claim[1]), place, claim[3].decode(), suffix[1].decode())
+
+
+def key_ids(data: bytes) -> set[str]:
+    """The ids of the keys that the lines in `data` name; nothing is verified."""
+    return {found.decode() for found in _NAMED.findall(data)}
 
 
 def split(data: bytes) -> list[GoodLine]:

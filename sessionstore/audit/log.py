@@ -11,11 +11,13 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 
-from sessionstore.audit.events import EVENTS, Ready, Value, prepare
-from sessionstore.audit.lines import Lines
+from sessionstore.audit.events import EVENTS, Ready, prepare
+from sessionstore.audit.found import rows_of
+from sessionstore.audit.kinds import Value
+from sessionstore.audit.lines import Lines, key_ids
 from sessionstore.audit.read import AuditReader
 from sessionstore.audit.retire import Retirement
-from sessionstore.audit.shelf import LOCK, Shelf
+from sessionstore.audit.shelf import LOCK, MAX_READ_BYTES, Shelf
 from sessionstore.audit.to_logging import tell, tell_failure, tell_trouble
 from sessionstore.audit.write import Writer
 from sessionstore.config import Config
@@ -27,8 +29,8 @@ from sessionstore.errors import (
     StoreUnavailableError,
 )
 from sessionstore.fs import Directory, Locks
-from sessionstore.ledger import Ledger
-from sessionstore.model import AuditRecord, AuditReport, utc_now
+from sessionstore.ledger import AuditFile, Ledger
+from sessionstore.model import AuditRecord, AuditReport, format_time, utc_now
 from sessionstore.signing import Keyring
 
 # How long a refusal waits for the log at most; it has its own answer to give.
@@ -66,15 +68,18 @@ class AuditLog:
     ) -> None:
         self._locks = locks
         self._config = config
+        self._keyring = keyring
+        self._rows = ledger.audit
         self._clock = clock
         self._read_only = read_only
         self._shelf = Shelf(state, make=not read_only)
-        lines = Lines(keyring, store_id)
+        self._now = now
+        self._lines = lines = Lines(keyring, store_id)
         retirement = Retirement(self._shelf, lines, ledger.audit, config.audit_retention_days)
         self._writer = Writer(
             self._shelf,
             lines,
-            keyring.primary.id,
+            keyring,
             ledger.audit,
             retirement,
             max_file_bytes=config.audit_max_file_bytes,
@@ -114,6 +119,52 @@ class AuditLog:
             reason = f"the audit log cannot be written: {error}"
             raise StoreUnavailableError(reason=reason, outcome="not_written") from error
         tell(ready)
+
+    def renew(self) -> bool:
+        """Close a file with lines under an old key, and begin the next; whether that was done.
+
+        A closed file is anchored by its digest, in a row under the primary key: its lines need no key of their own.
+
+        Raises:
+            StoreError, KeyringError, UnsafeFileError: It could not be done; see the classes.
+        """
+        with self._locks.hold(LOCK, timeout_s=self._config.lock_timeout_s):
+            stored = self._rows.head()
+            if stored is None or not self._writer.needs_renewal(stored):
+                return False
+            ready = prepare("key_promoted", None, {"key_id": self._keyring.primary.id})
+            self._writer.write(ready, sync=True, anew=True)
+        tell(ready)
+        return True
+
+    def take_over(self) -> tuple[AuditFile, ...]:
+        """Go on behind the files of a log whose ledger was lost, with a new ledger that has no row of them.
+
+        From now on they are read as far as they can be checked. The next event begins another file, and in the same
+        step the ledger gets their rows. Nothing else may have been recorded.
+
+        Returns:
+            What the rows say; see `sessionstore.audit.found`.
+
+        Raises:
+            StoreUnavailableError, UnsafeFileError: The log cannot be read.
+        """
+        with self._locks.hold(LOCK, shared=True, timeout_s=self._config.lock_timeout_s):
+            today = format_time(self._now())[:10]
+            rows = rows_of(self._shelf, self._lines, self._keyring.primary.id, today)
+        self._reader.found = self._writer.found = rows
+        return tuple(rows)
+
+    def under(self, key_id: str) -> int:
+        """How many files hold lines that can be verified with that key only: the newest, and those cut by a crash.
+
+        Raises:
+            LedgerCorruptError, StoreUnavailableError, UnsafeFileError: The log cannot be read.
+        """
+        with self._locks.hold(LOCK, shared=True, timeout_s=self._config.lock_timeout_s):
+            head, files = self._rows.read()
+            open_ones = [row.file for row in files if row.state == "cut"] + ([] if head is None else [head.file])
+            return sum(key_id in key_ids(self._shelf.read(number, MAX_READ_BYTES) or b"") for number in open_ones)
 
     def records(
         self,

@@ -66,6 +66,8 @@ class AuditReader:
         self._rows = rows
         self._locks = locks
         self._timeout_s = timeout_s
+        # Rows of files that a lost ledger knew, until the new one has them.
+        self.found: list[AuditFile] = []
 
     def records(self) -> Iterator[AuditRecord]:
         """Yield what the verified lines say, oldest first. Lines that do not verify are left out; `verify` names them.
@@ -78,8 +80,26 @@ class AuditReader:
             if row.state != "retired":
                 found = self._closed(row)
                 yield from _decoded(found.data, found.good)
+        place, newest = _behind(moment.files)
         if moment.head is not None:
-            yield from _decoded(moment.data, examine(self._lines, moment.data, moment.head).good)
+            good = examine(self._lines, moment.data, moment.head).good
+            yield from _decoded(moment.data, good)
+            newest = moment.head.file
+            place = good[-1].place if good else Place(moment.head.seq, moment.head.mac)
+        yield from self._unrecorded(moment.numbers, newest, place)
+
+    def _unrecorded(self, numbers: list[int], newest: int, place: Place) -> Iterator[AuditRecord]:
+        """Yield what is chained to the last recorded line in files that the ledger has no row of.
+
+        A process died before it wrote the row, or an older ledger was put back, which must not make the log forget.
+        """
+        while (newest := newest + 1) in numbers:
+            data, _ = self._bytes(newest, 0)
+            good = list(self._lines.walk(data, newest, place))
+            if not good:
+                return
+            yield from _decoded(data, good)
+            place = good[-1].place
 
     def verify(self) -> AuditReport:
         """Check every line of every file, and that none is missing. What is wrong is in the report, not raised.
@@ -99,6 +119,9 @@ class AuditReader:
                 tally.notes.append(f"{file_name(row.file)}: its last lines were lost when the machine went down")
             elif found.damage is None and row.state == "damaged":
                 tally.notes.append(f"{file_name(row.file)}: was damaged when the next file was begun, and is whole now")
+            elif found.damage is None and row.state == "taken":
+                some = f"only {row.lines:,} of its lines" if row.lines else "none of its lines"
+                tally.notes.append(f"{file_name(row.file)}: when the ledger was made anew, {some} could be checked")
         self._newest(moment, tally)
         return AuditReport(
             lines=tally.lines,
@@ -109,7 +132,7 @@ class AuditReader:
         )
 
     def _newest(self, moment: Moment, tally: _Tally) -> None:
-        head, place, newest = moment.head, Place(), 0
+        head, (place, newest) = moment.head, _behind(moment.files)
         if head is not None:
             newest = head.file
             verdict = examine(self._lines, moment.data, head, boot=boot_id())
@@ -142,7 +165,8 @@ class AuditReader:
     def _moment(self) -> Moment:
         with self._locks.hold(LOCK, shared=True, timeout_s=self._timeout_s):
             head, files = self._rows.read()
-            begun, _ = self._bytes(1 if head is None else head.file + 1, 0)
+            files = files or self.found
+            begun, _ = self._bytes((len(files) if head is None else head.file) + 1, 0)
             data, problem = (b"", None) if head is None else self._bytes(head.file, head.end)
             return Moment(files, head, data, problem, self._shelf.numbers(), begun)
 
@@ -159,7 +183,7 @@ class AuditReader:
         if found.damage is not None and found.damage.reason == "missing":
             with self._locks.hold(LOCK, shared=True, timeout_s=self._timeout_s):
                 _, files = self._rows.read()
-            if files[row.file - 1].state == "retired":
+            if any(now.file == row.file and now.state == "retired" for now in files):
                 return Closed(b"", [], None)
         return found
 
@@ -182,6 +206,10 @@ class _Tally:
         else:
             text = _WORDS[damage.reason].format(line=damage.line)
             self.findings.append(AuditFinding(file_name(number), damage.line, damage.reason, text))
+
+
+def _behind(files: list[AuditFile]) -> tuple[Place, int]:
+    return (Place(files[-1].seq, files[-1].mac), files[-1].file) if files else (Place(), 0)
 
 
 def _decoded(data: bytes, good: list[GoodLine]) -> Iterator[AuditRecord]:

@@ -61,7 +61,7 @@ class Retirement:
             return due
         before = format_time(now - timedelta(days=self._days))[:10]
         _, files = self._rows.read()
-        retired = [row for row in files if row.state in ("closed", "cut") and row.day < before]
+        retired = [row for row in files if row.state in ("closed", "cut", "taken") and row.day < before]
         for row in retired:
             found = damage(self._shelf, self._lines, row)
             if found is None:

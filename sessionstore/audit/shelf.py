@@ -18,6 +18,7 @@ LOCK = "audit"
 MAX_ASIDE_BYTES = 64 * 1024
 # How much behind a row's end is looked at; what a dead writer leaves there is a line or a few.
 MAX_BEHIND_BYTES = 1024 * 1024
+MAX_READ_BYTES = 1 << 30
 
 _FILE = re.compile(r"([0-9]{6,18})\.jsonl")
 _TAIL = re.compile(r"([0-9]{6,18})-[0-9]+(?:-[0-9]+)?\.tail")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import logging
 
-from sessionstore.audit.events import Ready, Value
+from sessionstore.audit.events import Ready
+from sessionstore.audit.kinds import Value
 from sessionstore.errors import SessionStoreError
 
 LOGGER = logging.getLogger("sessionstore")

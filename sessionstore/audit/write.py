@@ -25,7 +25,7 @@ import msgspec
 
 from sessionstore.audit.events import Ready, prepare
 from sessionstore.audit.examine import examine
-from sessionstore.audit.lines import MAX_LINE_BYTES, Lines, Place
+from sessionstore.audit.lines import MAX_LINE_BYTES, Lines, Place, key_ids
 from sessionstore.audit.retire import Retirement
 from sessionstore.audit.shelf import MAX_BEHIND_BYTES, Shelf, file_name
 from sessionstore.errors import UnsafeFileError
@@ -33,6 +33,7 @@ from sessionstore.fs import File
 from sessionstore.fs.boot import boot_id
 from sessionstore.ledger import AuditFile, AuditFileState, AuditHead, AuditRows
 from sessionstore.model import format_time
+from sessionstore.signing import Keyring
 
 replace = msgspec.structs.replace
 
@@ -60,7 +61,7 @@ class Writer:
     Args:
         shelf: The files.
         lines: Of this store, signing with its primary key.
-        primary: Id of that key.
+        keyring: Tells which key that is.
         rows: The ledger's rows.
         retirement: Removes old files.
         max_file_bytes: From which size on a file is closed.
@@ -71,7 +72,7 @@ class Writer:
         self,
         shelf: Shelf,
         lines: Lines,
-        primary: str,
+        keyring: Keyring,
         rows: AuditRows,
         retirement: Retirement,
         *,
@@ -80,14 +81,26 @@ class Writer:
     ) -> None:
         self._shelf = shelf
         self._lines = lines
-        self._primary = primary
+        self._keyring = keyring
         self._rows = rows
         self._retirement = retirement
         self._max_file_bytes = max_file_bytes
         self._now = now
+        # Rows of files that a lost ledger knew; they are committed with the first event.
+        self.found: list[AuditFile] = []
 
-    def write(self, event: Ready, *, sync: bool) -> None:
+    def needs_renewal(self, stored: AuditHead) -> bool:
+        """Whether the newest file holds a line under another key than the primary one."""
+        data = self._shelf.read(stored.file, stored.end + MAX_BEHIND_BYTES) or b""
+        return any(key_id != self._keyring.primary.id for key_id in key_ids(data))
+
+    def write(self, event: Ready, *, sync: bool, anew: bool = False) -> None:
         """Append one event, and whatever has to be told before it.
+
+        Args:
+            event: What happened.
+            sync: On the disk when this returns.
+            anew: Close the newest file, and begin the next with this event.
 
         Raises:
             StoreError, KeyringError, UnsafeFileError: It could not be written; see the classes.
@@ -100,7 +113,7 @@ class Writer:
         end = self._settled(stored)
         try:
             size = end.head.end + MAX_LINE_BYTES * (1 + len(end.events))
-            due = size > self._max_file_bytes or end.head.day != _day(now) or self._shelf.has(stored.file + 1)
+            due = size > self._max_file_bytes or end.head.day != _day(now) or self._shelf.has(stored.file + 1) or anew
             if end.file is not None and due:
                 self._close(end, end.file)
             if end.file is not None:
@@ -152,7 +165,7 @@ class Writer:
         head = stored
         for line in verdict.good:
             if line.end > stored.end:
-                if line.key_id != self._primary:
+                if line.key_id != self._keyring.primary.id:
                     break
                 head = replace(head, seq=line.place.seq, mac=line.place.mac, end=line.end, lines=line.number)
         end = End(head, file)
@@ -190,8 +203,12 @@ class Writer:
 
     def _begin(self, stored: AuditHead | None, end: End | None, events: list[Ready], now: datetime) -> None:
         """Make the next file with these events as its first lines, and its head."""
-        number = 1 if stored is None else stored.file + 1
-        before = Place() if end is None else Place(end.head.seq, end.head.mac)
+        number = len(self.found) + 1 if stored is None else stored.file + 1
+        closed = self.found if stored is None else []
+        before = Place(closed[-1].seq, closed[-1].mac) if closed else Place()
+        if end is not None:
+            before = Place(end.head.seq, end.head.mac)
+            closed = [] if end.closed is None else [end.closed]
         new = AuditHead(
             file=number,
             seq=before.seq,
@@ -217,7 +234,7 @@ class Writer:
         else:
             status = self._shelf.made().write_atomic(file_name(number), (data,), replace=left is not None)
         head = self._at(replace(head, lines=head.lines + len(events)), place, status, synced=True)
-        self._rows.begin(head, stored, None if end is None else end.closed)
+        self._rows.begin(head, stored, *closed)
 
     def _left_behind(self, new: AuditHead) -> End | None:
         """What has the name of the next file already, None if nothing has.

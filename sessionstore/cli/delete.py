@@ -105,4 +105,4 @@ def _every_id(store: SessionStore) -> list[str]:
 
     page = store.list()
     damaged = [broken.name for broken in page.unreadable if is_id(broken.name)]
-    return [session.id for session in page.sessions] + damaged
+    return list(dict.fromkeys([*(session.id for session in page.sessions), *damaged]))

@@ -18,6 +18,7 @@ from sessionstore.cli.transcripts import take_in
 
 if TYPE_CHECKING:
     from sessionstore.importers import ImportReport
+    from sessionstore.signing import OriginKey
     from sessionstore.store import SessionStore
 
 # How every document begins that `export` writes. It decides only who reads the file, not whether it is believed.
@@ -27,7 +28,10 @@ OWN_FORMAT = "sessionstore"
 # How many kinds of preserved records are named for people; programs get all.
 MAX_KINDS = 4
 
-FORMATS = ("auto", OWN_FORMAT, "claude-code", "codex", "gemini")
+LEGACY_FORMAT = "legacy"
+MAX_SECRET_BYTES = 65536
+
+FORMATS = ("auto", OWN_FORMAT, LEGACY_FORMAT, "claude-code", "codex", "gemini")
 
 
 @command_of(
@@ -57,6 +61,10 @@ FORMATS = ("auto", OWN_FORMAT, "claude-code", "codex", "gemini")
     "--trust-unknown-key", is_flag=True, help="Take a document that cannot be checked here: you vouch for it."
 )
 @click.option("--keep-id", is_flag=True, help="Keep the id of an exported session, if it was never used here.")
+@click.option("--salt", metavar="TEXT", help="legacy: the salt that is compiled into the tool that signed the files.")
+@click.option("--secret-file", metavar="FILE", type=click.Path(), help="legacy: the secret file of its machine.")
+@click.option("--host", metavar="NAME", help="legacy: the host name of its machine.")
+@click.option("--trust-unsigned", is_flag=True, help="legacy: take unsigned files: you vouch for them.")
 def command(
     invocation: Invocation,
     files: tuple[str, ...],
@@ -64,6 +72,10 @@ def command(
     passphrase_file: str | None,
     trust_unknown_key: bool,
     keep_id: bool,
+    salt: str | None,
+    secret_file: str | None,
+    host: str | None,
+    trust_unsigned: bool,
 ) -> int | None:
     """Bring in transcripts and exported documents.
 
@@ -71,13 +83,18 @@ def command(
     session, whole or not at all. If one of several cannot be imported, the others still are. What a transcript holds
     beside messages is kept word for word and counted.
     """
-    if files.count(inputs.STDIN) + (passphrase_file == inputs.STDIN) > 1:
+    if files.count(inputs.STDIN) + (passphrase_file, secret_file).count(inputs.STDIN) > 1:
         raise click.UsageError("stdin can be read once only: - was given more than once")
+    signed = (salt, secret_file, host)
+    if format_name != LEGACY_FORMAT and (trust_unsigned or signed != (None, None, None)):
+        raise click.UsageError("--salt, --secret-file, --host and --trust-unsigned belong to --format legacy")
     passphrase = inputs.read_passphrase(passphrase_file)
+    key = _origin_key(salt, secret_file, host)
     taken: list[dict[str, Any]] = []
     failed: dict[str, Failure] = {}
     with invocation.open_store() as store:
-        importer = _Importer(store, format_name, passphrase, trust_unknown_key, keep_id)
+        trust = ("unknown_key",) * trust_unknown_key + ("unsigned",) * trust_unsigned
+        importer = _Importer(store, format_name, passphrase, trust, keep_id, key)
         with progress("importing", len(files)) as bar:
             for name in files:
                 try:
@@ -96,22 +113,47 @@ def command(
     return exits.exit_code(next(iter(failed.values())).code) if failed else None
 
 
+def _origin_key(salt: str | None, secret_file: str | None, host: str | None) -> OriginKey | None:
+    """The key that checks signed files of the old format, None if nothing was said of it.
+
+    The secret is every byte of its file, a line end too. It never comes from an argument, which other users see.
+    """
+    if salt is None and secret_file is None and host is None:
+        return None
+    if salt is None or secret_file is None or host is None:
+        raise click.UsageError("--salt, --secret-file and --host are needed together")
+    from sessionstore.signing import origin_key
+
+    return origin_key(salt, inputs.read_up_to(secret_file, MAX_SECRET_BYTES, setting=""), host)
+
+
 class _Importer:
     """Takes one file after the other into a store."""
 
     def __init__(
-        self, store: SessionStore, format_name: str, passphrase: str | None, trust_unknown_key: bool, keep_id: bool
+        self,
+        store: SessionStore,
+        format_name: str,
+        passphrase: str | None,
+        trust: tuple[str, ...],
+        keep_id: bool,
+        key: OriginKey | None,
     ) -> None:
         self._store = store
         self._format = format_name
         self._passphrase = passphrase
-        self._trust = ("unknown_key",) if trust_unknown_key else ()
+        self._trust = trust
         self._keep_id = keep_id
+        self._key = key
 
     def take(self, name: str) -> dict[str, Any]:
         """Import the file of that name; the answer is what there is to say about it."""
+        from sessionstore.format.legacy import MAX_LEGACY_BYTES
+
         max_bytes = self._store.config.max_session_bytes
         with inputs.opened_to_seek(name, max_bytes) as file:
+            if self._format == LEGACY_FORMAT:
+                return {"file": name, **self._legacy(inputs.read_all(file, name, MAX_LEGACY_BYTES, setting=""))}
             start = file.read(len(_OWN_START))
             if self._format == OWN_FORMAT or (self._format == "auto" and start == _OWN_START):
                 return {"file": name, **self._document(start + inputs.read_all(file, name, max_bytes))}
@@ -124,6 +166,10 @@ class _Importer:
         told = {"id": session.id, "format": OWN_FORMAT, "name": session.name, "entries": len(session.entries)}
         warnings = [warning for warning in session.warnings if warning.code == "redacted"]
         return {**told, "warnings": warnings} if warnings else told
+
+    def _legacy(self, data: bytes) -> dict[str, Any]:
+        session = self._store.import_legacy(data, key=self._key, trust=self._trust)
+        return {"id": session.id, "format": LEGACY_FORMAT, "name": session.name, "entries": len(session.entries)}
 
     def _transcript(self, file: BinaryIO) -> dict[str, Any]:
         from sessionstore.importers import open_transcript

@@ -6,9 +6,9 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import click
 
@@ -16,6 +16,8 @@ from sessionstore.cli import exits, output
 
 STDIN = "-"
 MAX_PASSPHRASE_BYTES = 4096
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
 
 
 class InputError(click.ClickException):
@@ -111,6 +113,36 @@ def read_passphrase(name: str | None) -> str | None:
     if not passphrase:
         raise InputError("the first line of the passphrase file is empty")
     return passphrase
+
+
+def passphrase_options(function: _Function) -> _Function:
+    """Give a command `--passphrase-file` and `--passphrase-fd`, as `passphrase_file` and `passphrase_fd`."""
+    function = click.option(
+        "--passphrase-fd", metavar="N", type=click.IntRange(min=0), help="Read the passphrase from descriptor N."
+    )(function)
+    return click.option(
+        "--passphrase-file",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, allow_dash=True),
+        help="The passphrase is the first line of FILE (- is stdin). Without it you are asked.",
+    )(function)
+
+
+def asked_passphrase(file: str | None, fd: int | None, *, twice: bool) -> str:
+    """The passphrase from a file, a descriptor, or the terminal, where it is not shown.
+
+    Raises:
+        InputError: It cannot be read, or nobody is there to be asked.
+    """
+    if file is not None and fd is not None:
+        raise click.UsageError("--passphrase-file and --passphrase-fd exclude each other")
+    given = read_passphrase(file if fd is None else f"/dev/fd/{fd}")
+    if given is not None:
+        return given
+    if not output.may_ask():
+        raise click.UsageError("without a terminal, --passphrase-file or --passphrase-fd is needed")
+    asked: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=twice, err=True)
+    return asked
 
 
 def write_new(name: str, data: bytes) -> None:

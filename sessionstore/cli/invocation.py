@@ -53,11 +53,21 @@ class Invocation:
 
         return load_config(root=self.root, app=self.app, environ=self.environ)
 
-    def open_store(self, *, read_only: bool = False) -> SessionStore:
-        """The store, opened; what it has to say about itself goes to stderr. Use it as a context manager."""
+    def open_store(self, *, read_only: bool = False, without_policy: bool = False) -> SessionStore:
+        """The store, opened; what it has to say about itself goes to stderr. Use it as a context manager.
+
+        Args:
+            read_only: See `sessionstore.open_store`.
+            without_policy: Leave the setting `policy` out of it, for commands about what is recorded.
+        """
         from sessionstore.wiring import open_store
 
-        store = open_store(self.root, app=self.app, environ=self.environ, read_only=read_only)
+        config = None
+        if without_policy:
+            import msgspec
+
+            config = msgspec.structs.replace(self.load_config().config, policy="floor")
+        store = open_store(self.root, app=self.app, environ=self.environ, read_only=read_only, config=config)
         for notice in store.notices:
             output.note(notice)
         return store

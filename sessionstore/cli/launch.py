@@ -12,6 +12,7 @@ While it waits, the session counts as running here, signals go on to the command
 * The session is a descriptor that can be read from its beginning as often as one likes, of any size: sealed memory
   where the system has it, else a file without a name. `SESSIONSTORE_SESSION_FD` says its number.
 * The command never gets the directory as text: `PWD` and `OLDPWD` are taken out of its environment.
+* Nothing of the signing key is handed down: no variable that holds it or says where it was read.
 * It gets 0, 1, 2 and the session, and no other descriptor, whoever opened it.
 * Keys of the terminal (Ctrl-C, Ctrl-\\, Ctrl-Z, a resize) reach the command from the terminal itself, as it is in our
   process group; everything else that is sent to us is sent on, unless the command itself sent it.
@@ -40,6 +41,8 @@ FD_NAME = "SESSIONSTORE_SESSION_FD"
 ID_NAME = "SESSIONSTORE_SESSION_ID"
 
 _PATHS_AS_TEXT = ("PWD", "OLDPWD")
+# The key, and where it was read from: the command is not to sign. Descriptors are closed in the child.
+_KEYS = ("SESSIONSTORE_KEY", "SESSIONSTORE_KEY_FD")
 _FORWARDED = {
     signal.SIGHUP,
     signal.SIGINT,
@@ -130,8 +133,8 @@ def run_gated(
 
 
 def environment(environ: Mapping[str, str], session_id: str) -> dict[str, str]:
-    """What the command gets of `environ`: the directory's text is out, the session is in."""
-    kept = {name: value for name, value in environ.items() if name not in _PATHS_AS_TEXT}
+    """What the command gets of `environ`: the directory's text and the signing key are out, the session is in."""
+    kept = {name: value for name, value in environ.items() if name not in (*_PATHS_AS_TEXT, *_KEYS)}
     return {**kept, FD_NAME: str(SESSION_FD), ID_NAME: session_id}
 
 

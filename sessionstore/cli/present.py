@@ -98,7 +98,7 @@ def summary_pairs(session: Session | SessionSummary) -> list[tuple[str, str]]:
         ("project", known["project"] or ""),
         ("parent", known["parent"] or ""),
         ("tags", ", ".join(known["tags"])),
-        ("state", "running" if known.get("state") == "running" else ""),
+        ("state", _state_text(known.get("state"), known["rev"])),
         ("created", exact_time(known["created_at"])),
         ("updated", exact_time(known["updated_at"])),
         ("closed", exact_time(known["closed_at"])),
@@ -114,17 +114,17 @@ def sessions_table(sessions: Sequence[SessionSummary], *, with_project: bool) ->
     """The list of sessions: short ids on a terminal, full ones elsewhere. A project that is not there is marked."""
     chars = _id_chars([session.id for session in sessions]) if output.stdout_is_terminal() else 36
     tagged = any(session.tags for session in sessions)
-    running = any(session.state == "running" for session in sessions)
+    stated = any(session.state == "running" or session.integrity == "legacy" for session in sessions)
     with_project = with_project or any(session.project_state in MISSED for session in sessions)
     columns = [Column("ID"), Column("NAME", flexible=True), Column("UPDATED")]
     columns += [Column("ENTRIES", right=True), Column("SIZE", right=True)]
-    columns += [Column("STATE")] * running + [Column("TAGS", flexible=True)] * tagged
+    columns += [Column("STATE")] * stated + [Column("TAGS", flexible=True)] * tagged
     columns += [Column("PROJECT", flexible=True)] * with_project
     rows = []
     for session in sessions:
         row = [session.id[:chars], session.name, local_time(session.updated_at)]
         row += [f"{session.entries:,}", size_text(session.size_bytes)]
-        row += [session.state] * running + [", ".join(session.tags)] * tagged
+        row += [_state_text(session.state, session.rev) or session.state] * stated + [", ".join(session.tags)] * tagged
         row += [project_text(session)] * with_project
         rows.append(row)
     table(columns, rows)
@@ -171,6 +171,11 @@ def _shortened(value: Any) -> str:
     if len(text) <= MAX_VALUE_CHARS:
         return text
     return f"{text[:MAX_VALUE_CHARS]}… ({len(text) - MAX_VALUE_CHARS:,} more characters)"
+
+
+def _state_text(state: str | None, rev: int) -> str:
+    """What is not ordinary about a session: that somebody works in it, that it is not signed yet."""
+    return ", ".join(["running"] * (state == "running") + ["legacy"] * (rev == 0))
 
 
 def project_text(session: SessionSummary) -> str:

@@ -68,7 +68,7 @@ def command(
     dry_run: bool,
     confirmed: bool,
 ) -> int | None:
-    """Bind sessions to the directory that their project is in now.
+    """Bind sessions to where their project is now.
 
     For projects that were moved, restored or cloned again: `resume` refuses another directory than the saved one, and
     this is the way past that. Without DIR, the recorded path is taken as it is now. Shows what changes, and asks.

@@ -26,6 +26,7 @@ from sessionstore.config.settings import (
     BY_NAME,
     ENVIRONMENT_PREFIX,
     HOME_NAME,
+    KEY_NAME,
     SETTINGS,
     Setting,
     is_passed,
@@ -100,6 +101,10 @@ def load_config(
         config = Config(**values)
     except ConfigError as exc:
         raise ConfigError(setting=exc.setting, source=sources[exc.setting], reason=exc.reason) from exc
+    if KEY_NAME in environ and config.key_provider != "environment":
+        # Passed over, it would be inherited by every child, and nobody would notice that it is not used.
+        reason = f"a key is given there, and key_provider is {config.key_provider}, not environment"
+        raise ConfigError(setting="key_provider", source=f"environment {KEY_NAME}", reason=reason)
     return LoadedConfig(config, sources, places.config_file)
 
 
@@ -150,7 +155,7 @@ def _rooted(given: str | bytes, source: str) -> _Places:
 
 
 def _refuse_unknown_names(environ: Mapping[str, str]) -> None:
-    known = {*BY_ENVIRONMENT_NAME, HOME_NAME}
+    known = {*BY_ENVIRONMENT_NAME, HOME_NAME, KEY_NAME}
     for name in sorted(environ):
         if name.startswith(ENVIRONMENT_PREFIX) and name not in known and not is_passed(name):
             raise ConfigError(

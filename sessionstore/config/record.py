@@ -13,7 +13,9 @@ from sessionstore.config.values import Place
 from sessionstore.errors import ConfigError
 
 Legacy = Literal["adopt", "ask", "refuse"]
+KeyProviderName = Literal["file", "descriptor", "environment", "keyring"]
 WhenFull = Literal["refuse", "evict"]
+PolicySetting = Literal["floor", "accept", "warn", "require", "strict"]
 
 DEFAULT_MAX_ENTRY_BYTES = 8 * MIB
 
@@ -40,6 +42,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         audit_retention_days: Age in days from which on closed files of the audit log are removed (1 to 36,500); None:
             they are kept.
         legacy: What happens to unsigned files found when a store is first opened.
+        policy: How unsigned files are treated. It raises the policy that is recorded in the store; below that one the
+            store is not opened. `floor`: what is recorded.
         resume_limit: How often one session may be resumed within the window (0 to 10,000; 0: no such limit).
         resume_global_limit: The same for all sessions together.
         resume_window_seconds: How long an attempt counts, in seconds (1 to 86,400).
@@ -47,6 +51,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
             None. Hidden in every text form of this object.
         redact_patterns: Regular expressions of what a redaction takes out beside what it knows (at most 64, each of 1
             to 500 characters).
+        key_provider: Where the signing key lies: in the keyring `file`; on an inherited `descriptor`; in the
+            `environment` variable `SESSIONSTORE_KEY`, for CI; in the `keyring` of the operating system.
+        key_fd: The inherited descriptor (3 to 1,048,575), None without one.
         signing_salt: Extra context for key derivation, or None. Hidden in every text form of this object.
 
     Raises:
@@ -67,11 +74,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     audit_max_file_bytes: int = MIB
     audit_retention_days: int | None = 365
     legacy: Legacy = "adopt"
+    policy: PolicySetting = "floor"
     resume_limit: int = 5
     resume_global_limit: int = 60
     resume_window_seconds: int = 60
     resume_storage_uri: Secret | None = None
     redact_patterns: tuple[str, ...] = ()
+    key_provider: KeyProviderName = "file"
+    key_fd: int | None = None
     signing_salt: Secret | None = None
 
     def __post_init__(self) -> None:
@@ -93,6 +103,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
                 setting="max_entry_bytes",
                 source="argument",
                 reason=f"{self.max_entry_bytes} is more than max_session_bytes, which is {self.max_session_bytes}",
+            )
+        if (self.key_provider == "descriptor") != (self.key_fd is not None):
+            raise ConfigError(
+                setting="key_fd",
+                source="argument",
+                reason="a descriptor is needed with key_provider descriptor, and with no other",
             )
         # The key lies in one and the data in the other: a copy of the data must not carry the key along.
         if self.data_dir.is_relative_to(self.state_dir) or self.state_dir.is_relative_to(self.data_dir):

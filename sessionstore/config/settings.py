@@ -23,6 +23,8 @@ MAX_ATTEMPTS = 10_000
 
 # Names that mean something beside the settings.
 HOME_NAME = "SESSIONSTORE_HOME"
+# The key itself, for CI. No setting: it is never in a file, and nothing that holds settings holds it.
+KEY_NAME = "SESSIONSTORE_KEY"
 ENVIRONMENT_PREFIX = "SESSIONSTORE_"
 # What others pass in the environment: `resume` to the command it starts, tests to themselves.
 PASSED_NAMES = ("SESSIONSTORE_SESSION_FD", "SESSIONSTORE_SESSION_ID")
@@ -124,6 +126,12 @@ SETTINGS: tuple[Setting, ...] = (
         "what happens to unsigned files that are present when a store is first opened",
     ),
     Setting(
+        "policy",
+        Word(("floor", "accept", "warn", "require", "strict")),
+        "floor",
+        "how unsigned files are treated; it raises what is recorded in the store, and never lowers it",
+    ),
+    Setting(
         "resume_limit",
         Count(0, MAX_ATTEMPTS, "attempts"),
         "5",
@@ -152,6 +160,18 @@ SETTINGS: tuple[Setting, ...] = (
         Patterns(),
         "[]",
         "what else a redaction takes out, beside tokens and keys that it knows",
+    ),
+    Setting(
+        "key_provider",
+        Word(("file", "descriptor", "environment", "keyring")),
+        "file",
+        "where the signing key lies: state directory, inherited descriptor, environment (CI), keyring of the system",
+    ),
+    Setting(
+        "key_fd",
+        Count(3, 1_048_575, "", optional=True),
+        "off",
+        "the inherited descriptor that the key is read from, with `key_provider` descriptor",
     ),
     Setting(
         "signing_salt",

@@ -12,6 +12,7 @@
     │   ├── SignatureStrippedError      signature_stripped
     │   ├── LegacyModifiedError         legacy_modified
     │   ├── UnsignedUnknownError        unsigned_unknown
+    │   ├── UnsignedRefusedError        unsigned_refused
     │   ├── RollbackError               rollback
     │   ├── ForkError                   fork
     │   ├── ResurrectedError            resurrected
@@ -28,12 +29,14 @@
     │   ├── KeyDisabledError            key_disabled
     │   ├── KeyUnavailableError         key_unavailable
     │   ├── KeyPermissionsError         key_permissions
-    │   └── KeyCorruptError             key_corrupt
+    │   ├── KeyCorruptError             key_corrupt
+    │   └── KeyInUseError               key_in_use
     ├── StoreError                      (never raised itself)
     │   ├── LedgerMissingError          ledger_missing
     │   ├── LedgerCorruptError          ledger_corrupt
     │   ├── StoreMismatchError          store_mismatch
     │   └── StoreUnavailableError       store_unavailable
+    ├── DowngradeRefusedError           downgrade_refused
     ├── TooLargeError                   too_large
     ├── SessionLimitError               session_limit_reached
     ├── ConfigError                     config_invalid
@@ -66,6 +69,7 @@ from sessionstore.errors.inputs import (
 from sessionstore.errors.keys import (
     KeyCorruptError,
     KeyDisabledError,
+    KeyInUseError,
     KeyPermissionsError,
     KeyringError,
     KeyUnavailableError,
@@ -75,6 +79,7 @@ from sessionstore.errors.resume import AlreadyRunningError, RateLimitError, RunS
 from sessionstore.errors.store import (
     AlreadyExistsError,
     ConflictError,
+    DowngradeRefusedError,
     LedgerCorruptError,
     LedgerMissingError,
     SessionLimitError,
@@ -97,6 +102,7 @@ from sessionstore.errors.verification import (
     TooDeepError,
     UnanchoredError,
     UnsafeFileError,
+    UnsignedRefusedError,
     UnsignedUnknownError,
     UnsupportedVersionError,
     VerificationError,
@@ -109,6 +115,7 @@ __all__ = [
     "AmbiguousIdError",
     "ConfigError",
     "ConflictError",
+    "DowngradeRefusedError",
     "ForkError",
     "ImportFormatError",
     "InvalidIdError",
@@ -116,6 +123,7 @@ __all__ = [
     "InvalidValueError",
     "KeyCorruptError",
     "KeyDisabledError",
+    "KeyInUseError",
     "KeyPermissionsError",
     "KeyUnavailableError",
     "KeyringError",
@@ -141,6 +149,7 @@ __all__ = [
     "UnanchoredError",
     "UnknownKeyError",
     "UnsafeFileError",
+    "UnsignedRefusedError",
     "UnsignedUnknownError",
     "UnsupportedVersionError",
     "VerificationError",

@@ -32,12 +32,18 @@ class KeyUnavailableError(KeyringError):
     """The install key cannot be had; no new one is made while signed data depends on it.
 
     Attributes:
-        reason: `missing`, `unreadable` or `salt` (the key is there, the configured salt is another one).
+        reason: `missing`, `unreadable`, `salt` (the key is there, the configured salt is another one), `older` (than
+            the ledger: an older copy of the keyring was put back), `elsewhere` (the keys of this store are not where
+            `key_provider` says) or `another` (key was given).
+        path: The file, or the place that was asked.
     """
 
     code = "key_unavailable"
     sentence = "the signing key is not available ({reason})"
-    advice = "restore {path} from a backup; without it nothing here can be verified"
+    advice = (
+        "restore {path} from a backup; without one nothing can be verified: move the state directory and the session "
+        "files aside, begin anew, put the files back, and vouch for each with `sessionstore adopt ID --sealed`"
+    )
     reason: str
     path: str
 
@@ -60,3 +66,17 @@ class KeyCorruptError(KeyringError):
     advice = "restore it from a backup; sessions are not affected by this"
     path: str
     reason: str
+
+
+class KeyInUseError(KeyringError):
+    """The key cannot be retired: something can only be verified with it.
+
+    Attributes:
+        needs: What that is, counted, in words.
+    """
+
+    code = "key_in_use"
+    sentence = "key {key_id} is still needed: {needs}"
+    advice = "run `sessionstore keys rotate` until nothing is left, then retire it"
+    key_id: str
+    needs: str

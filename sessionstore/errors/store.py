@@ -16,7 +16,10 @@ class LedgerMissingError(StoreError):
 
     code = "ledger_missing"
     sentence = "the ledger {path} is missing, but this store has been used"
-    advice = "restore the state directory from a backup"
+    advice = (
+        "restore the state directory from a backup; without one, `sessionstore recover-ledger --dry-run` says what "
+        "can be had back"
+    )
     path: str
 
 
@@ -25,7 +28,10 @@ class LedgerCorruptError(StoreError):
 
     code = "ledger_corrupt"
     sentence = "the ledger {path} cannot be used: {reason}"
-    advice = "restore the state directory from a backup"
+    advice = (
+        "restore the state directory from a backup; without one, move the ledger away, and "
+        "`sessionstore recover-ledger --dry-run` says what can be had back"
+    )
     path: str
     reason: str
 
@@ -54,6 +60,16 @@ class StoreUnavailableError(StoreError):
     advice = "free the cause and try again; what was acknowledged before is still there"
     reason: str
     outcome: str
+
+
+class DowngradeRefusedError(SessionStoreError):
+    """Something asked for a policy below the one in force. Only a command for that lowers it."""
+
+    code = "downgrade_refused"
+    sentence = "policy {asked} is below {floor}, which is in force in this store"
+    advice = "remove that setting, or lower the policy with `sessionstore policy lower {asked}`"
+    asked: str
+    floor: str
 
 
 class ConflictError(SessionStoreError):

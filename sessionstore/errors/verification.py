@@ -32,7 +32,10 @@ class InvalidSignatureError(VerificationError):
         "session {session_id} was changed outside this store "
         "(first bad line: {line}, good up to revision {last_good_rev})"
     )
-    advice = "restore the file from a backup, or look at it with `sessionstore inspect {session_id} --unverified`"
+    advice = (
+        "restore the file from a backup, or look at it with `sessionstore inspect {session_id} --unverified`; "
+        "`sessionstore repair {session_id} --keep-verified` takes what is good into a new session"
+    )
     line: int
     last_good_rev: int
 
@@ -79,7 +82,9 @@ class WrongSessionError(VerificationError):
 
     code = "wrong_session"
     sentence = "the file under the name of session {session_id} belongs to another session"
-    advice = "put both files back under their own names"
+    advice = (
+        "put both files back under their own names; `sessionstore inspect {session_id} --unverified` shows this one"
+    )
 
 
 class SignatureStrippedError(VerificationError):
@@ -95,7 +100,7 @@ class LegacyModifiedError(VerificationError):
 
     code = "legacy_modified"
     sentence = "unsigned session {session_id} was changed since it was first seen"
-    advice = "restore the original file from a backup"
+    advice = "restore the original file from a backup; what it is now needs `sessionstore adopt {session_id}`"
 
 
 class UnsignedUnknownError(VerificationError):
@@ -103,7 +108,15 @@ class UnsignedUnknownError(VerificationError):
 
     code = "unsigned_unknown"
     sentence = "unsigned session {session_id} appeared after this store was set up"
-    advice = "find out where the file comes from before you trust it"
+    advice = "find out where the file comes from; if you vouch for it, `sessionstore adopt {session_id}`"
+
+
+class UnsignedRefusedError(VerificationError):
+    """The unsigned file is listed and whole; the policy of this store is not to open unsigned files."""
+
+    code = "unsigned_refused"
+    sentence = "session {session_id} is not signed, and by its policy this store opens no unsigned files"
+    advice = "`sessionstore migrate {session_id}` signs it"
 
 
 class RollbackError(VerificationError):
@@ -111,7 +124,10 @@ class RollbackError(VerificationError):
 
     code = "rollback"
     sentence = "session {session_id} is at revision {rev}, but revision {head_rev} was saved here"
-    advice = "an older copy of the file was put back; restore the newest one"
+    advice = (
+        "an older copy of the file was put back; restore the newest one, or see what is lost with "
+        "`sessionstore restore {session_id} --dry-run`"
+    )
     rev: int
     head_rev: int
 
@@ -121,7 +137,10 @@ class ForkError(VerificationError):
 
     code = "fork"
     sentence = "session {session_id} has another revision {rev} than the one saved here"
-    advice = "two histories of this session exist; restore the file that this machine wrote"
+    advice = (
+        "two histories of this session exist; restore the file that this machine wrote, or compare with "
+        "`sessionstore restore {session_id} --dry-run`"
+    )
     rev: int
 
 
@@ -130,7 +149,7 @@ class ResurrectedError(VerificationError):
 
     code = "resurrected"
     sentence = "session {session_id} was deleted here, but its file is back"
-    advice = "remove the file, or import it under a new id from an export"
+    advice = "`sessionstore repair {session_id}` moves the file away"
 
 
 class MissingError(VerificationError):
@@ -147,7 +166,10 @@ class UnanchoredError(VerificationError):
 
     code = "unanchored"
     sentence = "session {session_id} carries a seal, but this machine has no record of it"
-    advice = "a copied file is not a session; move it between stores with `sessionstore export` and `import`"
+    advice = (
+        "a copied file is not a session: move it between stores with `sessionstore export` and `import`; "
+        "if the ledger was lost or set back: `sessionstore adopt {session_id} --sealed`"
+    )
 
 
 class ProjectPathError(SessionStoreError):

@@ -171,18 +171,51 @@ class Sealer:
             Broken: As `verify_line`, or it commits other bytes, another place or another order.
             UnknownKeyError, KeyDisabledError: Its key cannot be used.
         """
-        sealed = self.verify_line(line)
-        seal = sealed.seal
-        if previous is None:
-            in_order, start = (seal.rev > 1) == (seal.replaces is not None), 0
-        else:
-            in_order, start = seal.rev == previous.seal.rev + 1 and seal.replaces is None, previous.end
-        if not in_order or seal.at != start + len(body) or seal.chain != _chain(previous, body):
-            raise Broken
-        return sealed
+        return placed(previous, body, self.verify_line(line))
+
+    @property
+    def primary_id(self) -> str:
+        """Id of the one key whose seals are good by themselves."""
+        return self._keyring.primary.id
 
     def _tag(self, key: MacKey, content: bytes) -> bytes:
         return key.tag(*self._identity, key.key_id.encode(), content)
+
+
+def placed(previous: Sealed | None, body: bytes | memoryview, sealed: Sealed) -> Sealed:
+    """A seal that says of itself to follow `previous` and to commit `body`, and does.
+
+    Raises:
+        Broken: It commits other bytes, another place or another order.
+    """
+    seal = sealed.seal
+    if previous is None:
+        in_order, start = (seal.rev > 1) == (seal.replaces is not None), 0
+    else:
+        in_order, start = seal.rev == previous.seal.rev + 1 and seal.replaces is None, previous.end
+    if not in_order or seal.at != start + len(body) or seal.chain != _chain(previous, body):
+        raise Broken
+    return sealed
+
+
+def bound_seal(line: bytes) -> Sealed:
+    """The seal in a line, for what it says: its own signature is not checked. Only a later seal can vouch for it.
+
+    Raises:
+        Broken: It is no seal line.
+    """
+    if len(line) > MAX_SEAL_BYTES or not line.startswith(SEAL) or not key_id_in(line):
+        raise Broken
+    try:
+        return Sealed(_decode(line[len(SEAL) : -SUFFIX_BYTES]), line[-SUFFIX_BYTES + 14 : -3].decode(), line)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise Broken from None
+
+
+def key_id_in(line: bytes) -> str:
+    """The key id that a seal line names, "" if it is none; nothing is verified."""
+    suffix = _SUFFIX.fullmatch(line, max(0, len(line) - SUFFIX_BYTES))
+    return "" if suffix is None else suffix[1].decode()
 
 
 def find_seal(data: bytes, start: int, scan: int = 0, limit: int | None = None) -> tuple[int, int] | None:

@@ -24,9 +24,19 @@ from sessionstore.errors import KeyUnavailableError, SessionStoreError
 from sessionstore.fs import Directory
 from sessionstore.fs.mount import file_system_kind, why_unwritable
 from sessionstore.fs.project import pinning_report
-from sessionstore.health.findings import PRIVATE_BITS, Finding, Level, judge_limits, judge_pinning, judge_place
-from sessionstore.keystore import FileKeyStore
+from sessionstore.health.findings import (
+    PRIVATE_BITS,
+    Finding,
+    Level,
+    judge_limits,
+    judge_pinning,
+    judge_place,
+    mend_sessions,
+)
+from sessionstore.keystore import FileKeyStore, provider_of
 from sessionstore.ledger import Ledger
+from sessionstore.sessions.beside import LEFT
+from sessionstore.signing import unfinished
 from sessionstore.store import SessionStore
 
 # From how full on a store is worth a word.
@@ -35,7 +45,6 @@ WARN_FROM = 0.8
 MAX_NAMED = 3
 
 _AUDIT_MEND = "`sessionstore audit verify` names every place; new events go on in a file that says so"
-_LEGACY = "legacy"
 # A store that was opened once has left at least one of these in its state directory.
 _TRACES = ("keyring", "ledger.db", AUDIT)
 
@@ -111,7 +120,12 @@ class _Examination:
             if not self.was_used(state):  # else it is missing, and opening the store says so
                 self._add("key", "ok", "not made yet")
         else:
-            self._add("key", "ok", f"{keys.path}: primary key {keyring.primary.id}")
+            self._add("key", "ok", f"{keys.path}: primary key {keyring.primary.id}, kept by: {keys.provider}")
+            if unfinished(keyring):
+                mend = "`sessionstore keys rotate` goes on with it"
+                self._add(
+                    "key", "problem", "a change of keys is not finished: rows under the old one still count", mend
+                )
 
     def was_used(self, state: Directory) -> bool:
         """Whether a store, or a trace of one, is there to be opened."""
@@ -124,7 +138,7 @@ class _Examination:
             self._add("store", "ok", "not made yet; the first command that needs it makes it")
         elif code not in {finding.code for finding in self.found}:
             text = f"{data.path} was used, but the key and the ledger that belong to it are gone"
-            mend = "restore the state directory from a backup; without it nothing here can be verified"
+            mend = "restore the state directory from a backup; without the key, files can only be adopted, one by one"
             self.found.append(Finding("store", "problem", code, text, mend))
 
     def store(self, state: Directory, open_read_only: Callable[[], SessionStore]) -> None:
@@ -134,6 +148,7 @@ class _Examination:
                 self._add("store", "ok", f"id {store.store_id}, bound to this data directory")
                 self._ledger(state, store.store_id)
                 self._audit(state, store)
+                self._copies(store)
                 self._sessions(store)
         except SessionStoreError as error:
             if error.code not in {finding.code for finding in self.found}:
@@ -178,7 +193,8 @@ class _Examination:
 
     def _keys(self, state: Directory) -> FileKeyStore:
         salt = self._config.signing_salt
-        return FileKeyStore(state, b"" if salt is None else salt.reveal())
+        provider = provider_of(self._config, os.environ)
+        return FileKeyStore(state, b"" if salt is None else salt.reveal(), provider)
 
     def _ledger(self, state: Directory, store_id: str) -> None:
         keyring = self._keys(state).load()
@@ -210,6 +226,18 @@ class _Examination:
         elif report.ok:
             self._add("audit log", "ok", f"whole; {report.lines:,} events in {report.files:,} files")
 
+    def _copies(self, store: SessionStore) -> None:
+        """Whether the key that signs now was ever exported: with it and the only disk, every session is lost."""
+        try:
+            primary = next(key.id for key in store.list_keys() if key.status == "primary")
+            events = store.audit(events=["key_exported"])
+            if any(event.fields.get("key_id") == primary for event in events):
+                return
+        except SessionStoreError:
+            return  # the ledger or the audit log cannot be read, which is a finding of its own
+        mend = "`sessionstore keys export FILE`, and keep FILE and passphrase apart from this machine"
+        self._add("key", "note", f"key {primary} was never exported, as far back as the audit log goes", mend)
+
     def _sessions(self, store: SessionStore) -> None:
         counts = store.stats()
         text = f"{counts.sessions:,} of at most {counts.max_sessions:,}, {counts.size_bytes:,} bytes"
@@ -219,10 +247,20 @@ class _Examination:
             )
         else:
             self._add("sessions", "ok", text)
-        codes = Counter(broken.code for broken in store.list(limit=None).unreadable)
+        page = store.list(limit=None)
+        policy = store.policy()
+        if policy.policy == "accept":
+            mend = "`sessionstore policy raise warn` says it again of each"
+            self._add("unsigned files", "note", "opened without a word, if they are listed: policy accept", mend)
+        else:
+            self._add("unsigned files", "ok", f"policy {policy.policy}")
+        unsigned = sum(line.integrity == "legacy" for line in page.sessions)
+        if unsigned:
+            self._add("sessions", "note", f"{unsigned:,} not signed yet", "`sessionstore migrate` signs them")
+        codes = Counter(broken.code for broken in page.unreadable)
         for code, count in sorted(codes.items()):
-            level: Level = "note" if code == _LEGACY else "problem"
-            mend = "" if code == _LEGACY else "`sessionstore list --all` names them, each with the reason"
+            level: Level = "note" if code == LEFT else "problem"
+            mend = "`sessionstore migrate` puts them away" if code == LEFT else mend_sessions(code)
             self.found.append(Finding("sessions", level, code, f"{count:,} that cannot be opened: {code}", mend))
 
     def _add(self, check: str, level: Level, text: str, mend: str = "") -> None:

@@ -15,13 +15,42 @@ Level = Literal["ok", "note", "problem"]
 
 PRIVATE_BITS = 0o077
 
+_NAMES = "`sessionstore list --all` names them, each with the reason"
+# What to type for sessions that cannot be opened, by code.
+_MENDS = {
+    "invalid_signature": "restore them from a backup, or `sessionstore repair ID --keep-verified` for what is good",
+    "rollback": "`sessionstore rebase-heads --dry-run` shows both revisions and the command for each",
+    "fork": "`sessionstore rebase-heads --dry-run` shows both revisions and the command for each",
+    "missing": "put the files back from a backup, or give them up with `sessionstore delete ID`",
+    "resurrected": "`sessionstore repair ID` moves the file of a deleted session away",
+    "unanchored": "copies are no sessions; for a lost record: `sessionstore adopt ID --sealed --dry-run`",
+    "key_disabled": "restore files that were saved since the key was changed, or key, ledger and files of one moment",
+    "unknown_key": "bring the key over; for a key that is lost: `sessionstore adopt ID --sealed --dry-run`",
+    "wrong_session": "put the files back under their own names; `sessionstore inspect ID --unverified` shows one",
+    "signature_stripped": "restore the sealed files from a backup",
+    "legacy_modified": "restore the original files from a backup",
+    "unsigned_unknown": "find out where they come from; `sessionstore adopt ID --dry-run` shows what one holds",
+    "unsigned_refused": "`sessionstore migrate` signs them; the policy opens none before that",
+    "too_large": "raise max_session_bytes, or `sessionstore delete ID`",
+    "unsafe_file": "move them away by hand; links and other users' files are never followed",
+    "unsupported_version": "open them with the release that wrote them, or a newer one",
+    "malformed": "open them with the release that wrote them, or a newer one",
+    "invalid_id": "move the files away: their names are no session ids",
+}
+
+
+def mend_sessions(code: str) -> str:
+    """What mends sessions that cannot be opened for that reason, with the command where there is one."""
+    mend = _MENDS.get(code)
+    return _NAMES if mend is None else f"{mend}; {_NAMES}"
+
 
 class Finding(msgspec.Struct, frozen=True):
     """What was found about one part of the store.
 
     Attributes:
         check: Which part: `settings`, `rate limits`, `data directory`, `state directory`, `key`, `ledger`, `store`,
-            `sessions`, `audit log`, `session files`, `project pinning`.
+            `sessions`, `unsigned files`, `audit log`, `session files`, `project pinning`.
         level: `ok`; `note`: worth knowing, nothing to do; `problem`: something does not work or is not safe.
         code: The code of the error behind it, or "".
         text: What was found, in one line.

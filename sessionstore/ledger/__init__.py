@@ -17,6 +17,7 @@ from sessionstore.ledger.rows import (
     InventoryState,
     InventorySummary,
 )
+from sessionstore.ledger.salvage import salvage
 from sessionstore.ledger.scrub import scrub
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "InventoryState",
     "InventorySummary",
     "Ledger",
+    "salvage",
     "scrub",
 ]

@@ -6,7 +6,6 @@ Rules:
   never a new one: a ledger that forgot its directories would list unsigned files a second time, and take in whatever
   lies there by then.
 * It is read and written inside the transaction that changes what it counts.
-* Its key tells whether keyring and ledger belong together.
 
 Not promised: noticing a whole ledger that was put back in an older state.
 """
@@ -19,7 +18,8 @@ from typing import Any
 import msgspec
 
 from sessionstore.ledger.database import Database
-from sessionstore.ledger.rows import Anchor, Binding, InventorySummary, RowSeal
+from sessionstore.ledger.rows import Anchor, Binding, InventorySummary
+from sessionstore.ledger.tag import RowSeal
 from sessionstore.signing import Keyring
 
 _READ = "SELECT key_id, payload, mac FROM anchor"
@@ -32,19 +32,7 @@ class Anchors:
 
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
-        self._keyring = keyring
         self._seal = RowSeal(keyring, "store", b"sessionstore/store/2", "", Anchor, database.path)
-
-    def check(self) -> None:
-        """Return if the keyring holds the key that this ledger is signed with, and the anchor verifies.
-
-        Raises:
-            UnknownKeyError: The ledger names another key: another installation's, or the key file was exchanged.
-            LedgerCorruptError: The anchor is missing or was changed.
-        """
-        for (key_id,) in self._database.read("SELECT key_id FROM anchor"):
-            self._keyring.mac_key("store", str(key_id))
-        self.read()
 
     def read(self) -> Anchor:
         """The anchor as it is committed."""
@@ -95,6 +83,12 @@ class Anchors:
         anchor = self._load(connection)
         binding = self._bound(anchor, store_id)
         self._put(connection, _with(anchor, msgspec.structs.replace(binding, audit_file=file)))
+
+    def count_policy(self, connection: sqlite3.Connection, store_id: str, number: int) -> None:
+        """Note, inside a transaction, how often the policy was changed. Errors as `bound`."""
+        anchor = self._load(connection)
+        binding = self._bound(anchor, store_id)
+        self._put(connection, _with(anchor, msgspec.structs.replace(binding, policies=number)))
 
     def _bound(self, anchor: Anchor, store_id: str) -> Binding:
         binding = _find(anchor, store_id)

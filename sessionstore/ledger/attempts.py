@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from sessionstore.ledger.database import Database
-from sessionstore.ledger.rows import AttemptClock, Bucket, RowSeal
+from sessionstore.ledger.rows import AttemptClock, Bucket
+from sessionstore.ledger.tag import RowSeal
 from sessionstore.signing import Keyring
 
 _CLOCK = "SELECT key_id, payload, mac FROM attempts_clock WHERE store_id = ?"

@@ -19,22 +19,30 @@ import sqlite3
 from sessionstore.ledger.anchor import Anchors
 from sessionstore.ledger.database import Database
 from sessionstore.ledger.failures import unavailable
-from sessionstore.ledger.rows import AuditFile, AuditHead, RowSeal
+from sessionstore.ledger.generation import Generations
+from sessionstore.ledger.rows import AuditFile, AuditHead
+from sessionstore.ledger.tag import RowSeal
 from sessionstore.signing import Keyring
 
 _HEAD = "SELECT key_id, payload, mac FROM audit WHERE store_id = ? AND file = 0"
 _FILES = "SELECT file, key_id, payload, mac FROM audit WHERE store_id = ? AND file <> 0 ORDER BY file"
 _PUT = "INSERT OR REPLACE INTO audit (store_id, file, key_id, payload, mac) VALUES (?, ?, ?, ?, ?)"
-_MOVE = "UPDATE audit SET key_id = ?, payload = ?, mac = ? WHERE store_id = ? AND file = 0 AND payload = ?"
+_MOVE = (
+    "UPDATE audit SET key_id = ?, payload = ?, mac = ?"
+    " WHERE store_id = ? AND file = 0 AND payload = ? AND (SELECT payload FROM generation) = ?"
+)
 _CONTEXT = b"sessionstore/auditrow/2"
 
 
 class AuditRows:
     """The rows of one data directory's audit log. Safe to use from several threads. Errors as in `Ledger`."""
 
-    def __init__(self, database: Database, anchors: Anchors, keyring: Keyring, store_id: str) -> None:
+    def __init__(
+        self, database: Database, anchors: Anchors, generations: Generations, keyring: Keyring, store_id: str
+    ) -> None:
         self._database = database
         self._anchors = anchors
+        self._generations = generations
         self._store_id = store_id
         self._heads = RowSeal(keyring, "audit", _CONTEXT, store_id, AuditHead, database.path)
         self._files = RowSeal(keyring, "audit", _CONTEXT, store_id, AuditFile, database.path)
@@ -78,21 +86,20 @@ class AuditRows:
         Raises:
             StoreUnavailableError: Something else stands there: somebody wrote without the lock.
         """
-        statement = (*self._signed(new), self._store_id, self._heads.payload(old))
-        if self._database.write(_MOVE, statement, durable=False) == 0:
-            raise _moved()
+        while self._database.write(_MOVE, self._statement(new, old), durable=False) == 0:
+            if not self._generations.settle():
+                raise _moved()
 
-    def begin(self, new: AuditHead, old: AuditHead | None, closed: AuditFile | None) -> None:
-        """Commit the head of a new file together with the row of the file before it, synced. Errors as `move`."""
+    def begin(self, new: AuditHead, old: AuditHead | None, *closed: AuditFile) -> None:
+        """Commit the head of a new file together with the rows of files before it, synced. Errors as `move`."""
         with self._database.transaction(durable=True) as connection:
             if old is None:
                 connection.execute(_PUT, (self._store_id, 0, *self._signed(new)))
             else:
-                statement = (*self._signed(new), self._store_id, self._heads.payload(old))
-                if connection.execute(_MOVE, statement).rowcount == 0:
+                if connection.execute(_MOVE, self._statement(new, old)).rowcount == 0:
                     raise _moved()
-            if closed is not None:
-                self._put(connection, closed)
+            for file in closed:
+                self._put(connection, file)
             self._anchors.set_audit_file(connection, self._store_id, new.file)
 
     def change(self, *files: AuditFile) -> None:
@@ -105,6 +112,10 @@ class AuditRows:
         payload = self._files.payload(file)
         key_id, mac = self._files.sign(f"file {file.file}", payload)
         connection.execute(_PUT, (self._store_id, file.file, key_id, payload, mac))
+
+    def _statement(self, new: AuditHead, old: AuditHead) -> tuple[object, ...]:
+        generation = self._generations.known  # before the tag is made; see `Heads`
+        return (*self._signed(new), self._store_id, self._heads.payload(old), generation)
 
     def _signed(self, head: AuditHead) -> tuple[str, bytes, bytes]:
         payload = self._heads.payload(head)

@@ -41,6 +41,9 @@ Rows = list[tuple[Any, ...]]
 class Database:
     """See the module. Safe to use from several threads and across `fork`.
 
+    Attributes:
+        at_begin: Called in every transaction as soon as no other process can write any more.
+
     Args:
         state: The state directory; it must stay open as long as this.
         name: File name of the database in it.
@@ -83,6 +86,7 @@ class Database:
         self._synced_at = clock()
         self._opened = 0
         self._writes = 0
+        self.at_begin: Callable[[sqlite3.Connection], None] = lambda connection: None
         with _registry:
             if any(other.is_inherited() for other in _databases):
                 raise _forked()
@@ -130,6 +134,7 @@ class Database:
         """A block that writes everything or, if an exception leaves it, nothing. Errors as `write`."""
         with self.writing(durable=durable) as connection:
             connection.execute("BEGIN IMMEDIATE")
+            self.at_begin(connection)
             yield connection
             connection.execute("COMMIT")
 

@@ -26,6 +26,18 @@ def exists(state: Directory) -> bool:
     return any(state.stat(NAME + suffix) is not None for suffix in ("", *_BESIDE))
 
 
+def is_there(state: Directory) -> bool:
+    """Whether the database itself is there; what SQLite left beside one that is gone does not count."""
+    return state.stat(NAME) is not None
+
+
+def clear_traces(state: Directory) -> None:
+    """Remove what SQLite kept beside a database that is gone: no other one can use it."""
+    for suffix in _BESIDE:
+        if not is_there(state) and state.stat(NAME + suffix) is not None:
+            state.unlink(NAME + suffix)
+
+
 def judge_files(state: Directory, name: str) -> os.stat_result:
     """The state of the database file, if it and all beside it are safe to use.
 

@@ -4,7 +4,8 @@ Rules:
 
 * A row is used only after its tag was checked and the columns it was found by equal its payload, and the id that was
   asked for: in a tree whose order was changed by hand a search ends on another session's genuine row.
-* A head moves only from exactly the state the caller read: the statement itself compares the whole payload.
+* A head moves only from exactly the state the caller read: the statement itself compares the whole payload. It moves
+  only to a seal of the primary key, and only while that key is primary: the statement compares the generation too.
 * Rows are never removed. A deleted session leaves its row, so that its file is known when it comes back.
 
 Not promised: that a list is complete. A row taken away by hand is missed by `Ledger.check` only; its file has no head
@@ -18,25 +19,27 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
-from sessionstore.errors import ConflictError
+from sessionstore.errors import ConflictError, KeyDisabledError
 from sessionstore.ledger.database import Database
-from sessionstore.ledger.rows import Head, HeadState, RowSeal
+from sessionstore.ledger.generation import Generations
+from sessionstore.ledger.rows import Binding, Head, HeadState
+from sessionstore.ledger.tag import RowSeal
 from sessionstore.signing import Keyring
 
 _COLUMNS = "session_id, state, updated_at, ext_key, key_id, payload, mac"
 _EVERY = f"SELECT {_COLUMNS} FROM heads WHERE store_id = ?"  # noqa: S608 - constants only
-_ONE = _EVERY + " AND session_id = ?"
+_ONE = f"SELECT (SELECT payload FROM generation), {_COLUMNS} FROM heads WHERE store_id = ? AND session_id = ?"  # noqa: S608
 _BY_KEY = _EVERY + " AND ext_key = ?"
 _ALL = "SELECT session_id, state, key_id, payload, mac FROM heads WHERE store_id = ? AND +state IN ({states})"
 _PAGE = _EVERY + " AND state {states}{after} ORDER BY updated_at {order}, session_id {order} LIMIT ?"
 _INSERT = f"INSERT INTO heads (store_id, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _MOVE = (
     "UPDATE heads SET updated_at = ?, key_id = ?, payload = ?, mac = ?"
-    " WHERE store_id = ? AND session_id = ? AND payload = ?"
+    " WHERE store_id = ? AND session_id = ? AND payload = ? AND (SELECT payload FROM generation) = ?"
 )
 _CHANGE = (
     "UPDATE heads SET state = ?, ext_key = ?, updated_at = ?, key_id = ?, payload = ?, mac = ?"
-    " WHERE store_id = ? AND session_id = ? AND payload = ?"
+    " WHERE store_id = ? AND session_id = ? AND payload = ? AND (SELECT payload FROM generation) = ?"
 )
 
 Cursor = tuple[str, str]
@@ -47,25 +50,30 @@ _order = attrgetter("updated_at", "session_id")
 class Heads:
     """The heads of one data directory. Safe to use from several threads."""
 
-    def __init__(self, database: Database, keyring: Keyring, store_id: str) -> None:
+    def __init__(self, database: Database, generations: Generations, keyring: Keyring, store_id: str) -> None:
         self._database = database
+        self._generations = generations
+        self._keyring = keyring
         self._store_id = store_id
         self._seal = RowSeal(keyring, "head", b"sessionstore/head/2", store_id, Head, database.path)
         # Rows that were verified, to the byte: the same bytes need no second check. Replaced whole, so never half made.
         self._verified: dict[str, tuple[tuple[Any, ...], Head]] = {}
+        self._verified_in = b""
 
     def find(self, session_id: str) -> Head | None:
         """The head of a session, None if it was never begun here."""
         rows = self._database.read(_ONE, (self._store_id, session_id))
         if not rows:
             return None
-        known = self._verified.get(session_id)
-        if known is not None and known[0] == rows[0]:
+        if rows[0][0] != self._verified_in:
+            self._new_generation(rows[0][0])
+        row, known = rows[0][1:], self._verified.get(session_id)
+        if known is not None and known[0] == row:
             return known[1]
-        head = self._open(rows[0])
+        head = self._open(row)
         if head.session_id != session_id:
             raise self._disagree()
-        self._remember(session_id, rows[0], head)
+        self._remember(session_id, row, head)
         return head
 
     def find_key(self, key: str) -> Head | None:
@@ -75,8 +83,9 @@ class Heads:
 
     def move(self, new: Head, old: Head, *, durable: bool) -> None:
         """Commit `new` where `old` stands, on its own."""
-        if self._database.write(*self._statement(new, old), durable=durable) == 0:
-            raise self._conflict(old)
+        while self._database.write(*self._statement(new, old), durable=durable) == 0:
+            if not self._generations.settle():
+                raise self._conflict(old)
 
     def move_in(self, connection: sqlite3.Connection, new: Head, old: Head) -> None:
         """The same inside a transaction."""
@@ -111,6 +120,12 @@ class Heads:
         """How many rows are marked with one of `states`; not verified."""
         sql = f"SELECT count(*) FROM heads WHERE store_id = ? AND state IN ({_marks(states)})"  # noqa: S608 - only marks
         return int(self._database.read(sql, (self._store_id, *states))[0][0])
+
+    def lost(self, binding: Binding | None) -> int:
+        """How many rows are gone. `binding` was read first: who begins a session meanwhile adds to the rows alone."""
+        begun = 0 if binding is None else binding.heads
+        (found,) = self._database.read("SELECT count(*) FROM heads WHERE store_id = ?", (self._store_id,))[0]
+        return max(0, begun - int(found))
 
     def states(self) -> dict[str, HeadState]:
         """What each row is marked with, by session id; not verified."""
@@ -147,17 +162,28 @@ class Heads:
             raise self._disagree()
         return head
 
+    def _new_generation(self, payload: object) -> None:
+        """Keys were changed: what was verified with those before may count no more."""
+        if payload != self._generations.known:
+            self._generations.settle()
+        self._verified_in, self._verified = self._generations.known, {}
+
     def _remember(self, session_id: str, row: tuple[Any, ...], head: Head) -> None:
         if len(self._verified) >= _MOST_VERIFIED:
             self._verified = {}
         self._verified[session_id] = (row, head)
 
     def _statement(self, new: Head, old: Head) -> tuple[str, tuple[Any, ...]]:
+        # First: whoever changes keys changes this last, so the two never pass together with the old key's tag.
+        generation = self._generations.known
+        if new.tag not in ("", old.tag) and (signer := new.tag[4:20]) != self._keyring.primary.id:
+            known = self._keyring.find(signer)
+            raise KeyDisabledError(key_id=signer, status="unknown" if known is None else known.status)
         payload = self._seal.payload(new)
         key_id, mac = self._seal.sign(new.session_id, payload)
         row = (new.session_id, new.state, new.updated_at, new.taken_key, key_id, payload, mac)
         self._remember(new.session_id, row, new)  # what we sign needs no check; it counts only if it comes back so
-        where = (self._store_id, new.session_id, self._seal.payload(old))
+        where = (self._store_id, new.session_id, self._seal.payload(old), generation)
         if new.state == old.state and new.key == old.key:
             # SQLite rewrites every index whose columns are named, changed or not: an ordinary save names one.
             return _MOVE, (new.updated_at, key_id, payload, mac, *where)

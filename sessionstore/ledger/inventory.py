@@ -19,7 +19,8 @@ import msgspec
 
 from sessionstore.ledger.anchor import Anchors
 from sessionstore.ledger.database import Database
-from sessionstore.ledger.rows import InventoryEntry, InventorySummary, RowSeal
+from sessionstore.ledger.rows import InventoryEntry, InventorySummary
+from sessionstore.ledger.tag import RowSeal
 from sessionstore.signing import Keyring
 
 _ALL = "SELECT name, key_id, payload, mac FROM inventory WHERE store_id = ?"

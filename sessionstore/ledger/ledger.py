@@ -9,8 +9,7 @@ First start, under the state lock, the key last:
 the key gets its name. See `sessionstore.keystore.first_start`.
 
 Not promised: noticing that the whole ledger, or a row of it, was put back in an older state together with the file.
-After a power cut the newest heads may be lost back to the last synced commit; their files are ahead then, which is
-accepted.
+After a power cut heads may be lost back to the last synced commit; their files are ahead then, which is accepted.
 """
 
 from __future__ import annotations
@@ -27,8 +26,11 @@ from sessionstore.ledger.anchor import Anchors
 from sessionstore.ledger.attempts import Attempts, AttemptTable
 from sessionstore.ledger.audit import AuditRows
 from sessionstore.ledger.database import Database
+from sessionstore.ledger.generation import Generations
 from sessionstore.ledger.heads import Cursor, Heads
 from sessionstore.ledger.inventory import Inventory
+from sessionstore.ledger.policy import PolicyFloor
+from sessionstore.ledger.renewal import Renewal
 from sessionstore.ledger.rows import Binding, Head, HeadState, InventoryEntry
 from sessionstore.signing import Keyring
 
@@ -43,15 +45,24 @@ class Ledger:
     * `LedgerMissingError`: the file is gone.
     * `StoreUnavailableError`: it is closed, locked by others for longer than `timeout_s`, or the disk is full or
       failed. `unknown` is said after a failed sync only.
+
+    Attributes:
+        audit: What is known of the audit log.
+        generations: Keeps keyring and ledger together when keys are changed.
+        policy: What is not gone below.
+        renewal: Makes rows anew after a change of keys.
     """
 
-    def __init__(self, database: Database, keyring: Keyring, store_id: str) -> None:
+    def __init__(self, database: Database, keyring: Keyring, store_id: str, *, read_only: bool = False) -> None:
         self._database = database
+        self.generations = Generations(database, keyring, read_only=read_only)
         self._anchors = Anchors(database, keyring)
-        self._heads = Heads(database, keyring, store_id)
+        self._heads = Heads(database, self.generations, keyring, store_id)
         self._inventory = Inventory(database, self._anchors, keyring, store_id)
         self._attempts = AttemptTable(database, keyring, store_id)
-        self._audit = AuditRows(database, self._anchors, keyring, store_id)
+        self.policy = PolicyFloor(database, self._anchors, keyring, store_id)
+        self.renewal = Renewal(database, keyring)
+        self.audit = AuditRows(database, self._anchors, self.generations, keyring, store_id)
         self._store_id = store_id
 
     @staticmethod
@@ -72,6 +83,7 @@ class Ledger:
         files.start(state)
         schema.make(os.path.join(state.path, files.NEW))
         ledger = cls(Database(state, files.NEW), keyring, store_id)
+        ledger.generations.write_first()
         ledger._anchors.write_first()
         return ledger
 
@@ -111,6 +123,7 @@ class Ledger:
 
         Raises:
             UnknownKeyError: The ledger is signed with a key that the keyring lacks.
+            KeyUnavailableError: `older`: the keyring is older than the ledger.
             LedgerMissingError: There is none.
             LedgerCorruptError: It is unsafe, damaged, changed, or written by a newer release.
         """
@@ -123,8 +136,9 @@ class Ledger:
             clock=clock,
         )
         try:
-            ledger = cls(database, keyring, store_id)
-            ledger._anchors.check()
+            ledger = cls(database, keyring, store_id, read_only=read_only)
+            ledger.generations.open()
+            ledger._anchors.read()
         except BaseException:
             database.close()
             raise
@@ -155,13 +169,6 @@ class Ledger:
     def changed_token(self) -> tuple[int, int, int]:
         """A value that differs from every earlier one if any process committed in between; compare it, no more."""
         return self._database.changed_token()
-
-    @property
-    def audit(self) -> AuditRows:
-        """What is known of the audit log."""
-        return self._audit
-
-    # Data directories
 
     def bind(self, store_id: str, device: int, inode: int) -> None:
         """Note which directory a store id belongs to, synced; a known one is bound anew (somebody claimed it)."""
@@ -223,27 +230,27 @@ class Ledger:
         """Verified heads in the order of `updated_at` and session id, from one consistent state.
 
         Args:
-            states: At least one.
-            newest_first: Descending in both, else ascending.
+            states, newest_first: At least one state; descending in both, else ascending.
             after: `(updated_at, session_id)` of the last one already had.
             limit: At most so many. Without `after` and `limit` all are read at once: about 10 microseconds each.
         """
         return self._heads.listed(states, newest_first=newest_first, after=after, limit=limit)
 
     def count(self, states: Sequence[HeadState] = ("live",)) -> int:
-        """How many sessions are in one of `states`: fast, from the index, not verified."""
+        """How many sessions are in one of `states`: fast, not verified."""
         return self._heads.count(states)
 
     def ids(self) -> dict[str, HeadState]:
-        """Every session ever begun here and its state: fast, from the index, not verified.
-
-        For comparing with a directory; read the head before anything is concluded.
-        """
+        """Every session ever begun here and its state, not verified: read the head before anything is concluded."""
         return self._heads.states()
 
+    def lost_rows(self) -> int:
+        """How many sessions were begun here whose row was taken away: fast, for this package never removes one."""
+        return self._heads.lost(self._anchors.binding(self._store_id))
+
     def knows(self, session_id: str) -> bool:
-        """Whether a session of that id was begun here and not deleted: from the index, nothing is verified or read."""
-        return self._heads.knows(session_id)
+        """Whether a session of that id was begun here and not deleted, or its unsigned file is listed."""
+        return self._heads.knows(session_id) or self._inventory.find(f"{session_id}.json") is not None
 
     # Unsigned files
 
@@ -253,8 +260,7 @@ class Ledger:
 
     def inventory_taken(self) -> bool:
         """Whether the inventory of this data directory was ever taken."""
-        binding = self._anchors.binding(self._store_id)
-        return binding is not None and binding.inventory is not None
+        return (binding := self._anchors.binding(self._store_id)) is not None and binding.inventory is not None
 
     def inventory(self) -> dict[str, InventoryEntry]:
         """All entries by file name, verified one by one and as a set."""
@@ -291,3 +297,4 @@ class Ledger:
         self._heads.check(binding.heads if binding else 0)
         self._inventory.read()
         self._attempts.check()
+        self.policy.read()

@@ -1,13 +1,11 @@
-"""What the rows of the ledger hold, as bytes, and the tag that stands beside each.
+"""What the rows of the ledger hold, as bytes.
 
 Rules:
 
 * A row's content is one payload: a MessagePack array (the fields of a struct, in order). Columns beside it serve
   indexes; whoever finds a row by them compares them with the payload.
-* Tag = MAC(key of the purpose, PAE(context, store id, row name, key id, payload)): a row is good for one store, one
-  name and one kind. Nothing is decoded before its tag was checked.
-* A row names its key. What that key may do is the keyring's decision.
 * Payloads are encoded in one way only, so two rows are equal exactly if their payloads are.
+* Beside each payload stands its tag; see `sessionstore.ledger.tag`.
 
 Not promised: that a row is the newest one its writer made. Whoever puts back an older row of the same name, byte for
 byte, is not noticed here. The sealed file, which is ahead then, stays readable: its seals are checked on their own.
@@ -15,18 +13,15 @@ byte, is not noticed here. The sealed file, which is ahead then, stays readable:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
-from sessionstore.errors import LedgerCorruptError, UnknownKeyError
-from sessionstore.model import Provenance
-from sessionstore.signing import Keyring, MacKey, Purpose, TagMismatch
+from sessionstore.model import Policy, Provenance
 
 HeadState = Literal["creating", "live", "deleting", "deleted"]
 InventoryState = Literal["listed", "migrated"]
-AuditFileState = Literal["closed", "damaged", "cut", "retired"]
+AuditFileState = Literal["closed", "damaged", "cut", "retired", "taken"]
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -117,6 +112,7 @@ class Binding(msgspec.Struct, frozen=True, array_like=True, gc=False):
         heads: How many sessions were ever begun in it; their rows are never removed.
         inventory: The set of unsigned files, None until it is taken.
         audit_file: Number of the newest file of the audit log, 0 while there is none.
+        policies: How often the policy was changed.
     """
 
     store_id: str
@@ -125,6 +121,7 @@ class Binding(msgspec.Struct, frozen=True, array_like=True, gc=False):
     heads: int = 0
     inventory: InventorySummary | None = None
     audit_file: int = 0
+    policies: int = 0
 
 
 class Anchor(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -205,13 +202,15 @@ class AuditFile(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=F
     Attributes:
         file: Its number.
         state: `closed`; `damaged`: it was not what was written when the next file was begun; `cut`: its unsynced end
-            was lost with the machine; `retired`: removed because of its age.
+            was lost with the machine; `retired`: removed because of its age; `taken`: found when the ledger was made
+            anew, and not all of it could be checked.
         start_seq, start_mac: Sequence number and MAC of the line before its first.
         seq, mac: Of its last line, or where that was lost, of the line that was last; the next file goes on from here.
         end: Offset after that line, in bytes.
-        lines: How many lines were written.
+        lines: How many lines were written; if taken, how many count.
         day: UTC date of its first line.
-        digest: SHA-256 of its bytes when it was closed or found cut, 32 bytes; empty if damaged.
+        digest: SHA-256 of its bytes when it was closed, found cut or taken, 32 bytes; empty if damaged.
+        first: If taken, the number of the first line that counts.
     """
 
     file: int
@@ -224,68 +223,26 @@ class AuditFile(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=F
     lines: int
     day: str
     digest: bytes
+    first: int = 0
 
 
-T = TypeVar("T", Head, InventoryEntry, Anchor, Bucket, AttemptClock, AuditHead, AuditFile)
+class PolicyRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The policy, and how often it was changed.
 
-
-class RowSeal(Generic[T]):
-    """Makes and checks rows of one kind for one store. Safe to share between threads.
-
-    Args:
-        keyring: Where the keys come from; new rows are made with its primary key.
-        purpose: Whose derived key.
-        context: First part of every pre-image.
-        store_id: The store whose rows these are, "" for rows of no store.
-        kind: The struct that the payload holds.
-        path: The ledger's path, for errors.
+    Attributes:
+        floor: The policy.
+        number: 1 for the first change.
     """
 
-    def __init__(
-        self, keyring: Keyring, purpose: Purpose, context: bytes, store_id: str, kind: type[T], path: str
-    ) -> None:
-        self._keyring = keyring
-        self._purpose: Purpose = purpose
-        self._context = context
-        self._store = store_id.encode()
-        self._path = path
-        self._encode = msgspec.msgpack.Encoder().encode
-        self._decode: Callable[[bytes], T] = msgspec.msgpack.Decoder(kind).decode
-        self._primary = keyring.mac_key(purpose)
-        self._known: dict[str, tuple[MacKey, bytes]] = {}
+    floor: Policy
+    number: int
 
-    def payload(self, value: T) -> bytes:
-        """The bytes that stand for `value`."""
-        return self._encode(value)
 
-    def sign(self, name: str, payload: bytes) -> tuple[str, bytes]:
-        """Id of the primary key, and its tag on a row."""
-        key = self._primary
-        return key.key_id, key.tag(self._context, self._store, name.encode(), key.key_id.encode(), payload)
+class Generation(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Which state of the keyring the ledger is written with.
 
-    def open(self, name: str, key_id: str, payload: bytes, mac: bytes) -> T:
-        """The value of a row, after its tag was checked.
+    Attributes:
+        generation: That of the keyring.
+    """
 
-        Raises:
-            LedgerCorruptError: Any of the four is not what was written, or it names a key that the keyring lacks.
-            KeyDisabledError: Its key may not be used any more.
-        """
-        try:
-            known = self._known.get(key_id) or self._learn(key_id)
-            known[0].verify(mac, self._context, self._store, name.encode(), known[1], payload)
-            return self._decode(payload)
-        except UnknownKeyError as exc:
-            raise self.corrupt("a row names a key that is not in the keyring") from exc
-        except (TagMismatch, TypeError, AttributeError, UnicodeError) as exc:
-            # SQLite stores any type in any column: a hand can put text, a number or NULL where bytes belong.
-            raise self.corrupt("a row was changed outside sessionstore") from exc
-        except msgspec.DecodeError as exc:
-            raise self.corrupt("a row is of another release") from exc
-
-    def corrupt(self, reason: str) -> LedgerCorruptError:
-        """The error for something in the ledger that cannot be."""
-        return LedgerCorruptError(path=self._path, reason=reason)
-
-    def _learn(self, key_id: str) -> tuple[MacKey, bytes]:
-        known = self._known[key_id] = (self._keyring.mac_key(self._purpose, key_id), key_id.encode())
-        return known
+    generation: int

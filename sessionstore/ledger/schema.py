@@ -31,6 +31,8 @@ _OBJECTS = {
     "audit": """CREATE TABLE audit (
     store_id TEXT NOT NULL, file INTEGER NOT NULL, key_id TEXT NOT NULL, payload BLOB NOT NULL, mac BLOB NOT NULL,
     PRIMARY KEY (store_id, file)) WITHOUT ROWID""",
+    "generation": """CREATE TABLE generation (
+    id INTEGER PRIMARY KEY CHECK (id = 1), key_id TEXT NOT NULL, payload BLOB NOT NULL, mac BLOB NOT NULL)""",
     "heads": """CREATE TABLE heads (
     store_id TEXT NOT NULL, session_id TEXT NOT NULL, state TEXT NOT NULL, updated_at TEXT NOT NULL, ext_key TEXT,
     key_id TEXT NOT NULL, payload BLOB NOT NULL, mac BLOB NOT NULL,
@@ -40,6 +42,8 @@ _OBJECTS = {
     "inventory": """CREATE TABLE inventory (
     store_id TEXT NOT NULL, name TEXT NOT NULL, key_id TEXT NOT NULL, payload BLOB NOT NULL, mac BLOB NOT NULL,
     PRIMARY KEY (store_id, name)) WITHOUT ROWID""",
+    "policy": """CREATE TABLE policy (
+    store_id TEXT PRIMARY KEY, key_id TEXT NOT NULL, payload BLOB NOT NULL, mac BLOB NOT NULL) WITHOUT ROWID""",
 }
 
 
@@ -82,6 +86,14 @@ def check(connection: sqlite3.Connection, path: str) -> None:
     Raises:
         LedgerCorruptError: It is from a newer release, or is not a ledger, or its schema was changed.
     """
+    version = refuse_newer(connection, path)
+    found = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name, sql").fetchall()
+    if version != VERSION or found != sorted(_OBJECTS.items()):
+        raise LedgerCorruptError(path=path, reason="it is not a ledger, or its tables were changed")
+
+
+def refuse_newer(connection: sqlite3.Connection, path: str) -> int:
+    """The version of the schema. Errors as `check`, of a newer release only."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise LedgerCorruptError(
@@ -89,6 +101,4 @@ def check(connection: sqlite3.Connection, path: str) -> None:
             reason="written by a newer release",
             hint="use the release that wrote it, or a newer one; nothing was changed",
         )
-    found = connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name, sql").fetchall()
-    if version != VERSION or found != sorted(_OBJECTS.items()):
-        raise LedgerCorruptError(path=path, reason="it is not a ledger, or its tables were changed")
+    return int(version)

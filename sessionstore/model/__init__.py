@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from sessionstore.model.ids import check_id, check_key, check_name, check_tags, new_id
+from sessionstore.model.ids import check_consent, check_id, check_key, check_name, check_tags, new_id
+from sessionstore.model.keys import KeyInfo, KeyNeeds, KeysReport, RotationReport, TakeOver
 from sessionstore.model.records import Message, ProjectRecord, Todo, check_todos
+from sessionstore.model.recovery import Rebase, Rebuilt, Repair, Restored, SealedAdoption, Standing
 from sessionstore.model.reports import (
+    POLICIES,
+    AdoptedFile,
+    AdoptionReport,
     AuditFinding,
     AuditRecord,
     AuditReport,
     CleanupReport,
     InspectedLine,
     Inspection,
+    MigrationResult,
+    Policy,
+    PolicyState,
     Rebinding,
     Redaction,
     SearchHit,
@@ -29,27 +37,45 @@ from sessionstore.model.session import (
 from sessionstore.model.times import format_time, next_time, parse_time, utc_now
 
 __all__ = [
+    "POLICIES",
+    "AdoptedFile",
+    "AdoptionReport",
     "AuditFinding",
     "AuditRecord",
     "AuditReport",
     "CleanupReport",
     "InspectedLine",
     "Inspection",
+    "KeyInfo",
+    "KeyNeeds",
+    "KeysReport",
     "LoadWarning",
     "Message",
+    "MigrationResult",
+    "Policy",
+    "PolicyState",
     "ProjectRecord",
     "ProjectState",
     "Provenance",
+    "Rebase",
     "Rebinding",
+    "Rebuilt",
     "Redaction",
+    "Repair",
+    "Restored",
+    "RotationReport",
+    "SealedAdoption",
     "SearchHit",
     "Session",
     "SessionPage",
     "SessionSummary",
+    "Standing",
     "StoreStats",
+    "TakeOver",
     "Todo",
     "Unreadable",
     "VerifyResult",
+    "check_consent",
     "check_id",
     "check_key",
     "check_name",

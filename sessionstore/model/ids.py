@@ -51,6 +51,19 @@ def check_name(name: str) -> str:
     return _check_text("name", name, MAX_NAME_CHARS)
 
 
+def check_consent(consent: str) -> str:
+    """The words for who agreed to something: 1 to 200 characters, as for a name.
+
+    Raises:
+        InvalidValueError: They are empty, too long, not text, or hold a character that is not allowed.
+    """
+    try:
+        return check_name(consent)
+    except InvalidValueError as exc:
+        reason = "who agreed, in 1 to 200 characters without control characters"
+        raise InvalidValueError(what="consent", reason=reason) from exc
+
+
 def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
     """The tags, each once, in the order given: up to 64 of 1 to 64 characters without control characters.
 

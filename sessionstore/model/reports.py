@@ -75,6 +75,78 @@ class CleanupReport(msgspec.Struct, frozen=True):
     skipped: tuple[Unreadable, ...]
 
 
+class MigrationResult(msgspec.Struct, frozen=True):
+    """What became, or in a dry run would become, of one unsigned file.
+
+    Attributes:
+        session_id: Whose.
+        outcome: `migrated`: sealed. `put_away`: it was sealed before, and its file is out of the way now. `refused`: it
+            was left as it is; `code` says why.
+        code: `ok`, or the code of the error.
+        text: The error for people, or "".
+        hint: What can be done, or "".
+    """
+
+    session_id: str
+    outcome: Literal["migrated", "put_away", "refused"]
+    code: str = "ok"
+    text: str = ""
+    hint: str = ""
+
+
+Policy = Literal["accept", "warn", "require", "strict"]
+"""How unsigned files are treated, from the least to the most. Each holds what the one before it holds.
+
+`accept`: listed ones are opened. `warn`: with one warning each. `require`: none is opened; a command signs them.
+`strict`: a project below a directory that somebody else may change is not resumed either.
+"""
+
+POLICIES: tuple[Policy, ...] = ("accept", "warn", "require", "strict")
+
+
+class PolicyState(msgspec.Struct, frozen=True):
+    """The policy of a store and where it comes from.
+
+    Attributes:
+        policy: In force: the higher one of the two below.
+        floor: What the ledger holds, signed.
+        setting: What the settings ask for, or `floor` if they ask for nothing.
+    """
+
+    policy: Policy
+    floor: Policy
+    setting: str
+
+
+class AdoptedFile(msgspec.Struct, frozen=True):
+    """An unsigned file that was listed by consent, or would be.
+
+    Attributes:
+        session_id: Whose it is.
+        digest: SHA-256 of its bytes, in hex: what the consent is about.
+        size_bytes: Its size.
+        name, entries: What it says of itself.
+    """
+
+    session_id: str
+    digest: str
+    size_bytes: int
+    name: str
+    entries: int
+
+
+class AdoptionReport(msgspec.Struct, frozen=True):
+    """What came of adopting unsigned files, or would in a dry run.
+
+    Attributes:
+        adopted: Files that may be opened now, by session id.
+        refused: Files that were left alone, by name, with the code and the reason.
+    """
+
+    adopted: tuple[AdoptedFile, ...]
+    refused: tuple[Unreadable, ...]
+
+
 class Rebinding(msgspec.Struct, frozen=True):
     """A session's project directory before and after somebody bound it anew.
 

@@ -19,7 +19,7 @@ class LoadWarning(msgspec.Struct, frozen=True):
     """Something a caller should know about a session that is good all the same.
 
     Attributes:
-        code: `uncommitted_tail`, `several_links`, `loose_mode`, `session_limit_near`; of an imported document
+        code: `uncommitted_tail`, `several_links`, `loose_mode`, `session_limit_near`, `legacy`; of an imported document
             `redacted`; of a project directory `alias_moved`, `weak_identity`, `device_changed`, `ancestor_writable`.
         text: The same for people.
     """
@@ -41,7 +41,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         parent: Id of the session it was forked from or that started it.
         origin: Id it had in the store it was imported from.
         created_at, updated_at, closed_at: Aware UTC; `updated_at` grows with every save.
-        rev: Revision of the seal this snapshot was verified against; grows with every save.
+        rev: Revision of the seal this snapshot was verified against; grows with every save. 0: not signed yet, see
+            `store.migrate`.
         entries: The truth: every entry as it was given, in order.
         todos, config, tags: The latest state.
         provenance: How it came to be signed here.
@@ -86,7 +87,7 @@ class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
         entries: How many entries there are.
         state: `running` while a process holds the session resumed, else `saved`.
         integrity: `listed`: the signed row of the ledger and the file's identity agree. `verified`: the whole file was
-            checked.
+            checked. `legacy`: an unsigned file whose digest is in the inventory; nobody vouches for its times.
         project_state: What stood under the project's name when the list was made. `unchecked`: nobody asked. `here`:
             a directory with the recorded inode number. `gone`: nothing. `replaced`: another directory, or a link or
             file there or on the way to it. `unknown`: there is no project, no identity was recorded, or it cannot be
@@ -109,7 +110,7 @@ class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...]
     provenance: Provenance
     state: Literal["saved", "running"] = "saved"
-    integrity: Literal["listed", "verified"] = "listed"
+    integrity: Literal["listed", "verified", "legacy"] = "listed"
     project_state: ProjectState = "unchecked"
 
 
@@ -118,7 +119,7 @@ class Unreadable(msgspec.Struct, frozen=True):
 
     Attributes:
         name: The session id, or the file name where that is no id (control characters replaced).
-        code: The code of the error that opening it raises, or `legacy` for a listed unsigned file.
+        code: The code of the error that opening it raises; or `migrated` for an unsigned file whose session is sealed.
         text: The same for people.
     """
 

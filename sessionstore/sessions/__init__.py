@@ -8,6 +8,7 @@ from sessionstore.sessions.inspect import inspect
 from sessionstore.sessions.lifecycle import Lifecycle
 from sessionstore.sessions.read import Reader
 from sessionstore.sessions.rewrite import Rewriter
+from sessionstore.sessions.unsigned import Unsigned
 from sessionstore.sessions.write import Writer
 
-__all__ = ["Ground", "Index", "Lifecycle", "Reader", "Rewriter", "Writer", "inspect"]
+__all__ = ["Ground", "Index", "Lifecycle", "Reader", "Rewriter", "Unsigned", "Writer", "inspect"]

@@ -9,9 +9,10 @@ from datetime import datetime
 
 from sessionstore.audit import AuditLog
 from sessionstore.config import Config
-from sessionstore.errors import StoreUnavailableError
+from sessionstore.errors import LedgerCorruptError, StoreUnavailableError
 from sessionstore.format.log import Summary
 from sessionstore.format.seal import Sealed, Sealer
+from sessionstore.keystore import KeyChanges
 from sessionstore.ledger import Head, Ledger
 from sessionstore.model import SessionSummary, parse_time
 from sessionstore.signing import Keyring
@@ -25,6 +26,7 @@ class Ground:
     Attributes:
         store_id: Id that every signature binds.
         keyring, ledger, backend, config, audit: See their rooms.
+        keys: Changes the stored keyring.
         now: The wall clock.
         read_only: Nothing may be written.
         close: Releases everything.
@@ -36,6 +38,7 @@ class Ground:
     backend: Backend
     config: Config
     audit: AuditLog
+    keys: KeyChanges
     now: Callable[[], datetime]
     read_only: bool = False
     close: Callable[[], None] = lambda: None
@@ -120,6 +123,18 @@ def new_head(session_id: str, summary: Summary, *, key: str | None, parent: str 
         provenance=summary.provenance,
         last_key=None,
     )
+
+
+def refuse_lost(ground: Ground) -> None:
+    """Say nothing of what was never saved here if rows of the ledger are gone: that could be one of them.
+
+    Raises:
+        LedgerCorruptError: They are.
+    """
+    lost = ground.ledger.lost_rows()
+    if lost:
+        path = str(ground.config.state_dir / "ledger.db")
+        raise LedgerCorruptError(path=path, reason=f"the rows of {lost:,} sessions were taken away")
 
 
 def stamp_of(head: Head) -> Stamp:

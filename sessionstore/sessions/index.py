@@ -2,13 +2,15 @@
 
 Every live row of the ledger is MACed and carries the stamp its file had when it was written. A file whose stamp is
 unchanged is taken from its row; a changed one is judged by the seal at its end; the body is vouched for by a load or a
-verify only. Nothing makes the list fail: what cannot be opened is shown with the code that opening it would raise.
+verify only. Unsigned files that may be opened are listed among the others, see `sessionstore.sessions.beside`. Nothing
+makes the list fail: what cannot be opened is shown with the code that opening it would raise.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Container, Iterator, Mapping
+import heapq
+from collections.abc import Container, Iterator
 from contextlib import closing
 
 import msgspec
@@ -16,11 +18,8 @@ import msgspec
 from sessionstore.errors import (
     InvalidIdError,
     InvalidValueError,
-    LegacyModifiedError,
     SessionNotFoundError,
     SessionStoreError,
-    SignatureStrippedError,
-    UnsignedUnknownError,
 )
 from sessionstore.ledger import Head
 from sessionstore.model import (
@@ -35,12 +34,13 @@ from sessionstore.model import (
     parse_time,
 )
 from sessionstore.model.ids import is_id
+from sessionstore.sessions.beside import LOG_SUFFIX, Beside
 from sessionstore.sessions.ground import Ground, file_name, head_after, stamp_of
 from sessionstore.sessions.marks import Marks
 from sessionstore.sessions.read import Reader
+from sessionstore.sessions.unsigned import SUFFIX, Unsigned
 from sessionstore.storage import Stamp
 
-_LOG_SUFFIX = ".jsonl"
 _BATCH = 256
 
 
@@ -83,7 +83,7 @@ class Index:
     def __init__(self, ground: Ground, reader: Reader) -> None:
         self._ground = ground
         self._reader = reader
-        self._remembered: tuple[object, tuple[Unreadable, ...]] | None = None
+        self._beside = Beside(ground, reader)
 
     def page(
         self, only: Filter, *, limit: int | None = None, cursor: str | None = None, check_projects: bool = False
@@ -105,11 +105,19 @@ class Index:
         stamps = dict(self._ground.backend.scan()) if limit is None else None
         marks = Marks(self._ground.backend.running(), check_projects=check_projects)
         sessions: list[SessionSummary] = []
+        strangers, old = self._beside.lines(stamps)
         # Strangers belong to no project and no tag: they are shown on every first page.
-        unreadable = [] if cursor is not None else list(self._strangers(stamps))
-        for head in self._heads(after, limit):
+        unreadable = [] if cursor is not None else list(strangers)
+        old = [head for head in old if after is None or _place(head) < after]
+        signed: set[str] = set()
+        for head in heapq.merge(self._heads(after, limit), old, key=_place, reverse=True):
             if limit is not None and len(sessions) == limit:
                 return SessionPage(tuple(sessions), _by_name(unreadable), _cursor(sessions[-1]))
+            # One that was migrated since the unsigned files were looked at is there twice, as it is now first.
+            if head.rev:
+                signed.add(head.session_id)
+            elif head.session_id in signed:
+                continue
             if only.fits(head, marks.running):
                 found = self._found(head, stamps)
                 if isinstance(found, Head):
@@ -125,10 +133,14 @@ class Index:
             SessionNotFoundError, VerificationError: As loading it would.
         """
         head = self._ground.ledger.head(check_id(session_id))
-        if head is None or head.state != "live":
-            self._reader.find(session_id).log.close()
-            raise SessionNotFoundError
-        head = self._checked(head, self._ground.backend.stamp(file_name(session_id)))
+        if head is not None and head.state == "live":
+            head = self._checked(head, self._ground.backend.stamp(file_name(session_id)))
+        else:
+            seen = self._reader.seen(session_id)
+            if not isinstance(seen, Unsigned):
+                seen.log.close()
+                raise SessionNotFoundError
+            head = seen.head()
         return Marks(self._ground.backend.running()).line(head)
 
     def find(self, key: str) -> Head | None:
@@ -136,12 +148,17 @@ class Index:
         return self._ground.ledger.find_key(check_key(key))
 
     def ids(self) -> list[str]:
-        """Every id worth verifying: live rows, newest first, then sealed files that no live row knows."""
+        """Every id worth verifying: live rows, newest first, then files and listed names that no live row knows."""
         states = self._ground.ledger.ids()
         known = [head.session_id for head in self._ground.ledger.heads(states=("live",))]
-        logs = (name for name, _ in self._ground.backend.scan() if name.endswith(_LOG_SUFFIX))
-        files = (name.removesuffix(_LOG_SUFFIX) for name in logs)
-        return known + sorted(file for file in files if is_id(file) and states.get(file, "deleted") == "deleted")
+        names = (name for name, _ in self._ground.backend.scan())
+        stems = {name.rpartition(".")[0] for name in names if name.endswith((LOG_SUFFIX, SUFFIX))}
+        stems |= set(self._beside.unsigned_ids())
+        return known + sorted(stem for stem in stems if is_id(stem) and states.get(stem, "deleted") == "deleted")
+
+    def unsigned_ids(self) -> list[str]:
+        """The ids of unsigned files in the data directory, and of those that were listed and are gone."""
+        return self._beside.unsigned_ids()
 
     def room_left(self) -> tuple[LoadWarning, ...]:
         """A warning from four fifths of the allowed number of sessions on."""
@@ -184,6 +201,8 @@ class Index:
 
     def _found(self, head: Head, stamps: dict[str, Stamp | None] | None) -> Head | Unreadable | None:
         """What stands for a row in the list; None if its session was deleted since the rows were read."""
+        if head.rev == 0:
+            return head  # the whole file was read for it
         name = file_name(head.session_id)
         stamp = self._ground.backend.stamp(name) if stamps is None else stamps.get(name)
         try:
@@ -201,65 +220,14 @@ class Index:
         with closing(found.log):
             return head_after(found.head, found.sealed, found.stamp)
 
-    def _strangers(self, stamps: dict[str, Stamp | None] | None) -> tuple[Unreadable, ...]:
-        """Files that no live row stands for, by name. Remembered while neither names nor rows change."""
-        names, rows = self._ground.backend.names_token(), self._ground.ledger.changed_token()
-        if self._remembered is not None and names is not None and self._remembered[0] == (names, rows):
-            return self._remembered[1]
-        states = self._ground.ledger.ids()
-        scanned = dict(self._ground.backend.scan()) if stamps is None else stamps
-        odd = ((name, stamp) for name, stamp in scanned.items() if not _is_known(name, states))
-        lines = (self._stranger(name, stamp, states) for name, stamp in odd)
-        found = tuple(line for line in lines if line is not None)
-        self._remembered = ((names, rows), found)
-        return found
 
-    def _stranger(self, name: str, stamp: Stamp | None, states: Mapping[str, str]) -> Unreadable | None:
-        """The line for such a file; None if it came, went or is on its way since rows and names were read."""
-        stem, _, suffix = name.rpartition(".")
-        try:
-            if not is_id(stem):
-                return Unreadable(_printable(name), InvalidIdError.code, "the file name is no session id")
-            if stamp is None:
-                log = self._ground.backend.open(name)  # refuses what is no ordinary file of ours
-                if log is not None:
-                    log.close()
-            elif suffix == "json":
-                return self._unsigned(stem, name, stamp, states)
-            else:
-                self._reader.settled(stem).log.close()
-        except SessionNotFoundError:
-            return None
-        except SessionStoreError as error:
-            return Unreadable(stem, error.code, str(error))
-        return None
-
-    def _unsigned(self, stem: str, name: str, stamp: Stamp, states: Mapping[str, str]) -> Unreadable:
-        if states.get(stem) == "live":
-            raise SignatureStrippedError(session_id=stem)
-        item = self._ground.ledger.inventory().get(name)
-        if item is None:
-            raise UnsignedUnknownError(session_id=stem)
-        if stamp.size != item.size:
-            raise LegacyModifiedError(session_id=stem)
-        return Unreadable(stem, "legacy", "an unsigned file of format version 1, listed and left alone")
-
-
-def _is_known(name: str, states: Mapping[str, str]) -> bool:
-    """Whether a name needs no line of its own: a session's log, or no session file."""
-    stem, _, suffix = name.rpartition(".")
-    if suffix == "jsonl":
-        return states.get(stem) == "live"
-    return suffix != "json"
+def _place(head: Head) -> tuple[str, str]:
+    return head.updated_at, head.session_id
 
 
 def _by_name(lines: list[Unreadable]) -> tuple[Unreadable, ...]:
     # An unsigned file in place of a sealed one is found twice: by its own name, and by the row it does not fit.
     return tuple(sorted(set(lines), key=lambda line: (line.name, line.code)))
-
-
-def _printable(name: str) -> str:
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in name)
 
 
 def _cursor(last: SessionSummary) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Literal
 
-from sessionstore.errors import KeyringError, SessionNotFoundError, SessionStoreError
+from sessionstore.errors import SessionNotFoundError, SessionStoreError
 from sessionstore.format.lines import ENTRY, OPEN, STATE
-from sessionstore.format.log import walk
-from sessionstore.format.seal import SEAL, Broken
+from sessionstore.format.seal import SEAL
 from sessionstore.model import InspectedLine, Inspection, check_id
 from sessionstore.sessions.ground import Ground, file_name
+from sessionstore.sessions.judge import last_good
 from sessionstore.sessions.read import Reader
+from sessionstore.sessions.unsigned import SUFFIX
 from sessionstore.storage import Log
 
 MAX_TEXT_CHARS = 400
@@ -27,7 +28,7 @@ _KINDS: tuple[tuple[bytes, Kind], ...] = (
 
 
 def inspect(ground: Ground, reader: Reader, session_id: str) -> Inspection:
-    """What stands in the file of a session, whether it verifies or not. Nothing is decoded.
+    """What stands in the file of a session, whether it verifies or not; else in its unsigned file. Nothing is decoded.
 
     Raises:
         SessionNotFoundError: There is no file of that name.
@@ -35,30 +36,29 @@ def inspect(ground: Ground, reader: Reader, session_id: str) -> Inspection:
 
     Of a file over the session cap, the lines up to the cap are looked at.
     """
-    log = ground.backend.open(file_name(check_id(session_id)))
+    sealed = ground.backend.open(file_name(check_id(session_id)))
+    log = sealed or ground.backend.open(session_id + SUFFIX)
     if log is None:
         raise SessionNotFoundError
     with closing(log):
         code, text = "ok", ""
+        good_end: int | None = None if sealed is not None else 0
         try:
-            reader.check(session_id)
+            good_end = reader.check(session_id).end
         except SessionStoreError as error:
             code, text = error.code, str(error)
         head = ground.ledger.head(session_id)
         size = log.stamp().size
         looked_at = min(size, ground.config.max_session_bytes)
-        lines = _lines(log.read(0, looked_at), _good_end(ground, session_id, log, looked_at))
+        if good_end is None:
+            good_end = _good_end(ground, session_id, log, looked_at)
+        lines = _lines(log.read(0, looked_at), good_end)
         return Inspection(session_id, size, None if head is None else head.rev, code, text, lines)
 
 
 def _good_end(ground: Ground, session_id: str, log: Log, size: int) -> int:
-    end = 0
-    try:
-        for segment in walk(ground.sealer(session_id), log.read, end=size):
-            end = segment.sealed.end
-    except (Broken, KeyringError):
-        pass  # the end of what is good is the answer
-    return end
+    last = last_good(ground, session_id, log, size)
+    return 0 if last is None else last.end
 
 
 def _lines(data: bytes, good_end: int) -> tuple[InspectedLine, ...]:

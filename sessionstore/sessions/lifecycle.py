@@ -1,6 +1,6 @@
 """The beginning and the end of a session, each in an order that a crash cannot turn into a lie.
 
-* create: ledger row `creating` (synced) -> whole file, fsync, rename without replacing, directory fsync -> `live`
+* create: see `sessionstore.sessions.making`
 * delete: row `deleting` (synced) -> unlink, directory fsync -> `deleted`, which stays as a tombstone
 
 What a dead process left in `creating` or `deleting` is finished by `finish`, when a store is opened for writing.
@@ -10,16 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import closing, suppress
-from itertools import chain
-from typing import Any, get_args
+from typing import Any, Literal
 
 import msgspec
 
 from sessionstore.errors import (
-    AlreadyExistsError,
     AlreadyRunningError,
     ConflictError,
-    InvalidValueError,
     KeyringError,
     SessionLimitError,
     SessionNotFoundError,
@@ -28,14 +25,15 @@ from sessionstore.errors import (
     UnsafeFileError,
     VerificationError,
 )
-from sessionstore.format.lines import Open, State, StateChange, entry_line, open_line, state_line
-from sessionstore.format.log import Batch, Summary
+from sessionstore.format.lines import State
+from sessionstore.format.log import Summary
 from sessionstore.ledger import Head, HeadState
 from sessionstore.model import Message, Provenance, check_id, format_time, new_id
-from sessionstore.model.session import as_entry
-from sessionstore.sessions.ground import Ground, file_name, head_after, new_head
+from sessionstore.sessions.ground import Ground, file_name, new_head
 from sessionstore.sessions.look import Found
+from sessionstore.sessions.making import tombstone
 from sessionstore.sessions.read import Reader
+from sessionstore.sessions.unsigned import SUFFIX, content_of, was_saved
 from sessionstore.sessions.write import Writer
 
 _COUNTED: tuple[HeadState, ...] = ("creating", "live")
@@ -48,6 +46,7 @@ class Lifecycle:
         self._ground = ground
         self._reader = reader
         self._writer = writer
+        self._maker = writer.maker
 
     def create(
         self,
@@ -68,44 +67,42 @@ class Lifecycle:
             InvalidValueError, MalformedError, TooDeepError, TooLargeError: Something given cannot be kept.
             StoreUnavailableError: The store refused; nothing was made.
         """
-        ground = self._ground
         self._ground.refuse_read_only()
-        if provenance not in get_args(Provenance):
-            raise InvalidValueError(what="provenance", reason=f"one of {', '.join(get_args(Provenance))} is needed")
         session_id = new_id() if session_id is None else check_id(session_id)
-        now = format_time(ground.now())
-        nothing = Summary(
-            name=state.name,
-            tags=state.tags,
-            project=None,
-            place=None,
-            provenance=provenance,
-            created_at=now,
-            updated_at=now,
-            closed_at=state.closed_at,
+        plan = self._maker.plan(
+            session_id, state, entries, key=key, parent=parent, origin=origin, provenance=provenance
         )
-        summary = nothing.changed(StateChange(project=state.project), now)
-        opened = Open(id=session_id, store=ground.store_id, created_at=now, key=key, parent=parent, origin=origin)
-        max_bytes = ground.config.max_entry_bytes
-        first = [open_line(opened), state_line(state.as_change(), max_bytes=max_bytes)]
-        more = (entry_line(as_entry(entry), max_bytes=max_bytes) for entry in entries)
-        batch = Batch(ground.sealer(session_id), None, summary, max_session_bytes=ground.config.max_session_bytes)
-        with ground.locked(session_id):
-            before = ground.ledger.head(session_id)
-            # A tombstone of revision 0 is what a failed create left: that id never stood for a session.
-            if (before is not None and (before.state, before.rev) != ("deleted", 0)) or self._has_file(session_id):
-                raise AlreadyExistsError(what="id")
+        with self._ground.locked(session_id):
+            before = self._maker.free(session_id)
             self._make_room(parent)
-            creating = new_head(session_id, summary, key=key, parent=parent, origin=origin)
-            ground.ledger.commit(creating, old=before, durable=True)
-            try:
-                stamp = ground.backend.write(file_name(session_id), batch.chunks(chain(first, more)), replace=False)
-            except BaseException as error:
-                if getattr(error, "outcome", "not_written") == "not_written":
-                    ground.ledger.commit(_tombstone(creating), old=creating, durable=True)
-                raise
-            self._writer.commit(head_after(creating, batch.sealed, stamp), creating, durable=True)
+            self._maker.make(plan, before)
         return session_id
+
+    def migrate(self, session_id: str, *, dry_run: bool = False) -> Literal["migrated", "put_away", "sealed"]:
+        """Seal a session that is in an unsigned file, as its next save would; what was done, or would be.
+
+        Returns:
+            `put_away`: it was sealed before, and its file is out of the way now. `sealed`: there was nothing to do.
+
+        Raises:
+            SessionNotFoundError: There is no such session.
+            VerificationError, TooLargeError: The file may not be opened, cannot be read, or cannot be kept.
+        """
+        check_id(session_id)
+        if not dry_run:
+            self._ground.refuse_read_only()
+        with self._ground.locked(session_id, shared=dry_run):
+            head = self._ground.ledger.head(session_id)
+            if head is not None and was_saved(head):
+                if head.state != "live":
+                    raise SessionNotFoundError
+                left = self._maker.left(session_id) if dry_run else self._maker.put_away(session_id)
+                return "put_away" if left else "sealed"
+            if dry_run:
+                self._maker.rehearse(session_id, head)
+            elif self._maker.migrate(session_id, head, by_command=True) is None:
+                raise SessionNotFoundError
+            return "migrated"
 
     def delete(self, session_id: str, *, expected_rev: int | None = None) -> None:
         """Remove a session's file and leave a tombstone, so that the file coming back is noticed.
@@ -121,7 +118,9 @@ class Lifecycle:
         check_id(session_id)
         self._ground.refuse_read_only()
         with self._ground.backend.at_rest(session_id), self._ground.locked(session_id):
-            head = self._ground.ledger.head(session_id)
+            head = self._maker.settled(self._ground.ledger.head(session_id))
+            if not was_saved(head) and self._delete_unsigned(session_id, head, expected_rev):
+                return
             if head is None or head.state == "deleted":
                 head = self._found(session_id).head  # raises the error that says what stands there
             # Of the log: its last save may be acknowledged by nobody yet, and still be the newest.
@@ -161,7 +160,7 @@ class Lifecycle:
         if ground.config.when_full == "evict":
             # Oldest first. No other session's maker waits for the id that is being made: its lock may be held here.
             for head in ground.ledger.heads(newest_first=False):
-                if head.closed_at is not None and head.session_id != parent:
+                if head.closed_at is not None and head.session_id != parent and not _only_migrated(head):
                     self._evict(head)
                     if ground.ledger.count(_COUNTED) < limit:
                         return
@@ -189,35 +188,62 @@ class Lifecycle:
         return found
 
     def _finish_one(self, session_id: str) -> int:
-        ledger = self._ground.ledger
-        head = ledger.head(session_id)
+        head = self._ground.ledger.head(session_id)
         if head is None or head.state not in ("creating", "deleting"):
             return 0
         if head.state == "deleting":
             self._remove(head)
             return 1
-        if self._ground.backend.stamp(file_name(session_id)) is None:
-            ledger.commit(_tombstone(head), old=head, durable=True)
-            return 1
-        found = self._reader.find(session_id)
-        with closing(found.log):
-            self._reader.verify(found)
-            ledger.commit(head_after(head, found.sealed, found.stamp), old=head, durable=True)
+        self._maker.finish(head)
         return 1
 
+    def _delete_unsigned(self, session_id: str, head: Head | None, expected_rev: int | None) -> bool:
+        """Delete a session that is in an unsigned file; whether it is.
+
+        Its tombstone has revision 1, as if it had been migrated: the file must not count when it comes back.
+        """
+        content = content_of(self._ground.backend, session_id)
+        if content is not None:
+            self._reader.unsigned.judge(session_id, content.digest, head)  # what it holds, and how much, is no matter
+        elif not self._reader.unsigned.is_listed(session_id):
+            return False
+        if expected_rev not in (None, 0):
+            raise ConflictError(session_id=session_id, expected=expected_rev, found=0)
+        now = format_time(self._ground.now())
+        gone = Summary(
+            name="",
+            tags=(),
+            project=None,
+            place=None,
+            provenance="legacy-adopted",
+            created_at=now,
+            updated_at=now,
+            closed_at=None,
+        )
+        row = new_head(session_id, gone, key=None, parent=None, origin=None)
+        deleting = msgspec.structs.replace(row, state="deleting", rev=1)
+        self._ground.ledger.commit(deleting, old=head, durable=True, migrates=session_id + SUFFIX)
+        self._remove(deleting)
+        return True
+
     def _remove(self, head: Head) -> None:
-        ledger = self._ground.ledger
-        self._writer.forget(head.session_id)
+        ledger, backend = self._ground.ledger, self._ground.backend
+        self._writer.logs.forget(head.session_id)
         deleting = msgspec.structs.replace(head, state="deleting")
         if head.state != "deleting":
             ledger.commit(deleting, old=head, durable=True)
         try:
-            self._ground.backend.delete(file_name(head.session_id))
+            # What may fail comes before the first thing that cannot be taken back.
+            if head.provenance == "legacy-adopted":
+                self._maker.put_away(head.session_id)
+            backend.delete(file_name(head.session_id))
         except (StoreUnavailableError, UnsafeFileError) as error:
             if head.state != "deleting" and getattr(error, "outcome", "not_written") == "not_written":
                 ledger.commit(head, old=deleting, durable=True)  # nothing was removed: the session is what it was
             raise
-        ledger.commit(_tombstone(deleting), old=deleting, durable=True)
+        if head.provenance == "legacy-adopted":
+            backend.drop_retired(head.session_id + SUFFIX)  # if this fails it stays `deleting`, to be finished
+        ledger.commit(tombstone(deleting), old=deleting, durable=True)
 
     def _found(self, session_id: str) -> Found:
         """What `Reader.find` says, its log closed."""
@@ -225,13 +251,10 @@ class Lifecycle:
         found.log.close()
         return found
 
-    def _has_file(self, session_id: str) -> bool:
-        log = self._ground.backend.open(file_name(session_id))
-        if log is not None:
-            log.close()
-        return log is not None
 
+def _only_migrated(head: Head) -> bool:
+    """Whether nobody saved the session here since it was migrated: then an unsigned file alone says that it is closed.
 
-def _tombstone(head: Head) -> Head:
-    """What stays of a deleted session: its id and its last seal; nothing that describes it."""
-    return msgspec.structs.replace(head, state="deleted", key=None, name="", project=None, place=None, tags=())
+    All of those say so, and a migration may bring more than the limit: the next session made would delete the rest.
+    """
+    return head.provenance == "legacy-adopted" and head.rev == 1

@@ -10,20 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sessionstore.errors import (
+    KeyDisabledError,
     KeyringError,
     MissingError,
     ResurrectedError,
     SessionNotFoundError,
-    SessionStoreError,
     TooLargeError,
+    UnsupportedVersionError,
 )
 from sessionstore.format.log import walk
 from sessionstore.format.seal import Broken, Sealed
 from sessionstore.ledger import Head
 from sessionstore.model import LoadWarning
-from sessionstore.sessions.ground import Ground, file_name
-from sessionstore.sessions.judge import accept_rewritten, unknown_here
-from sessionstore.sessions.unsigned import unsigned_error
+from sessionstore.sessions.ground import Ground, file_name, refuse_lost
+from sessionstore.sessions.judge import accept_rewritten, given_up, unknown_here
+from sessionstore.sessions.unsigned import Unsigned, UnsignedFiles
 from sessionstore.storage import Log, Stamp
 
 
@@ -62,12 +63,15 @@ _NOTICES = {
     "loose_mode": "other users could read or write the file; the next save closes it",
 }
 
+_UNSIGNED_HINT = "its next save signs it, and so does `sessionstore migrate`"
+
 
 class Look:
     """One look at a session: the head, then the log, and a way to tell later whether they moved."""
 
-    def __init__(self, ground: Ground, session_id: str) -> None:
+    def __init__(self, ground: Ground, unsigned: UnsignedFiles, session_id: str) -> None:
         self._ground = ground
+        self._unsigned = unsigned
         self._session_id = session_id
         self._head: Head | None = None
         self._stamp: Stamp | None = None
@@ -82,13 +86,21 @@ class Look:
         """The log with its last good seal.
 
         Raises:
+            UnsupportedVersionError: There is only an unsigned file, which `seen` gives.
             SessionNotFoundError, VerificationError, UnknownKeyError, TooLargeError: See the classes.
         """
+        seen = self.seen()
+        if isinstance(seen, Unsigned):
+            raise UnsupportedVersionError(session_id=self._session_id, version=1, hint=_UNSIGNED_HINT)
+        return seen
+
+    def seen(self) -> Found | Unsigned:
+        """The same, or the unsigned file of a session that was never saved here."""
         ground = self._ground
         head = self._head = ground.ledger.head(self._session_id)
         log = ground.backend.open(file_name(self._session_id))
         if log is None:
-            raise self._absent(head)
+            return self._absent(head)
         try:
             self._stamp = log.stamp()
             if head is None:
@@ -102,15 +114,16 @@ class Look:
             log.close()
             raise
 
-    def _absent(self, head: Head | None) -> SessionStoreError:
-        known = head is not None and head.state == "live"
-        if head is None or known:
-            unsigned = unsigned_error(self._ground, self._session_id, head)
+    def _absent(self, head: Head | None) -> Unsigned:
+        if head is None or head.state == "live" or (head.rev == 0 and head.state != "deleting"):
+            unsigned = self._unsigned.find(self._session_id, head)
             if unsigned is not None:
                 return unsigned
-        if head is not None and known:
-            return MissingError(session_id=self._session_id, head_rev=head.rev)
-        return SessionNotFoundError()
+        if head is not None and head.state == "live":
+            raise MissingError(session_id=self._session_id, head_rev=head.rev)
+        if head is None:
+            refuse_lost(self._ground)
+        raise SessionNotFoundError
 
     def _anchored(self, head: Head, log: Log, stamp: Stamp) -> Found:
         limit = self._ground.config.max_session_bytes
@@ -119,6 +132,11 @@ class Look:
         sealer = self._ground.sealer(self._session_id)
         try:
             sealed = sealer.verify_line(log.read(head.seal_at, head.end - head.seal_at))
+        except KeyDisabledError as error:
+            if error.key_id == head.tag[4:20]:
+                # Not a sign of tampering: its key was retired before the session was sealed anew.
+                raise given_up(error.key_id, error.status, self._session_id) from None
+            sealed = None
         except (Broken, KeyringError):
             sealed = None
         if sealed is None or sealed.signature != head.tag:

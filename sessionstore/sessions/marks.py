@@ -31,6 +31,8 @@ class Marks:
     def line(self, head: Head) -> SessionSummary:
         """The line for a head, with its marks."""
         line = summary_of(head)
+        if head.rev == 0:
+            line = msgspec.structs.replace(line, integrity="legacy")
         if head.session_id in self.running:
             line = msgspec.structs.replace(line, state="running")
         if self._seen is not None:

@@ -11,26 +11,55 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sessionstore.errors import KeyringError, UnsupportedVersionError, VerificationError
+from sessionstore.errors import (
+    KeyDisabledError,
+    KeyringError,
+    MalformedError,
+    SessionNotFoundError,
+    TooDeepError,
+    UnsignedRefusedError,
+    UnsupportedVersionError,
+    VerificationError,
+)
+from sessionstore.format.anchored import walk_anchored
 from sessionstore.format.chain import Unchained, chained_bodies
 from sessionstore.format.lines import STATE, Open, State, decode_state, read_lines
-from sessionstore.format.log import Content, Segment, walk
-from sessionstore.format.seal import Broken, Sealed
+from sessionstore.format.log import Content, Segment
+from sessionstore.format.seal import Broken, Sealed, key_id_in
 from sessionstore.model import LoadWarning, ProjectRecord, Session, check_id, parse_time
 from sessionstore.sessions.ground import Ground
-from sessionstore.sessions.judge import damaged
+from sessionstore.sessions.judge import damaged, last_good
 from sessionstore.sessions.look import Found, Look
+from sessionstore.sessions.unsigned import Unsigned, UnsignedFiles
 
 T = TypeVar("T")
 
+# What is confirmed once, and told: an older key's seals in place of newer ones are no less a refusal than damage.
+_REFUSALS = (VerificationError, KeyDisabledError)
+
+
+class Checked(NamedTuple):
+    """What is known of a session that verifies.
+
+    Attributes:
+        rev: Its revision, 0 in an unsigned file.
+        end: Offset behind its last seal, 0 in an unsigned file.
+        warnings: What is worth saying.
+    """
+
+    rev: int
+    end: int
+    warnings: tuple[LoadWarning, ...]
+
 
 class Reader:
-    """Verified reads of the sessions of one store."""
+    """Verified reads of the sessions of one store. `unsigned` judges the files of those that were never saved here."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
+        self.unsigned = UnsignedFiles(ground)
 
     def load(self, session_id: str) -> Session:
         """The whole session, verified to the last byte. Costs one pass over the file and its size in memory.
@@ -40,8 +69,11 @@ class Reader:
         """
         return self._confirmed(check_id(session_id), self._load)
 
-    def check(self, session_id: str) -> tuple[Sealed, tuple[LoadWarning, ...]]:
-        """Verify the whole session without decoding it, in bounded memory; its last seal, and what is worth saying."""
+    def check(self, session_id: str) -> Checked:
+        """Verify the whole session without decoding it, in bounded memory.
+
+        Of an unsigned file the digest is compared and everything is decoded.
+        """
         return self._confirmed(check_id(session_id), self._check)
 
     def entries(self, session_id: str, start: int = 0, limit: int | None = None) -> Iterator[dict[str, Any]]:
@@ -55,11 +87,14 @@ class Reader:
         Raises:
             InvalidSignatureError: Damage in the middle, when the reading comes to it; entries yielded before are good.
         """
-        found = self.settled(session_id)
+        found = self.seen(session_id)
+        if isinstance(found, Unsigned):
+            whole = found.read().entries
+            first, last = _range(len(whole), start, limit)
+            yield from whole[first:last]
+            return
         with closing(found.log):
-            total = found.sealed.seal.entries
-            first = max(0, total + start) if start < 0 else start
-            last = total if limit is None else min(total, first + limit)
+            first, last = _range(found.sealed.seal.entries, start, limit)
             before = 0
             for segment in self.segments(found):
                 after = segment.sealed.seal.entries
@@ -73,11 +108,15 @@ class Reader:
         """The open log with its last good seal, confirmed like a load; its body is not verified yet. Close its log."""
         return self._confirmed(check_id(session_id), lambda look: look.found())
 
+    def seen(self, session_id: str) -> Found | Unsigned:
+        """The same, or the unsigned file of a session that was never saved here."""
+        return self._confirmed(check_id(session_id), lambda look: look.seen())
+
     def find(self, session_id: str) -> Found:
         """The open log with its last good seal, as it is at this moment; for writers, who hold the lock."""
         try:
-            return Look(self._ground, session_id).found()
-        except VerificationError as error:
+            return self._look(session_id).found()
+        except _REFUSALS as error:
             self._tell(session_id, error)
             raise
 
@@ -101,7 +140,9 @@ class Reader:
 
     def project(self, session_id: str) -> ProjectRecord | None:
         """The record of the session's project directory, everything verified. Errors as `load`."""
-        found = self.settled(session_id)
+        found = self.seen(session_id)
+        if isinstance(found, Unsigned):
+            return found.read().state.project
         with closing(found.log):
             return self.state(found).project
 
@@ -134,18 +175,22 @@ class Reader:
 
     def _segments(self, found: Found) -> Iterator[Segment]:
         last: Sealed | None = None
+        sealer = self._ground.sealer(found.head.session_id)
         try:
-            sealer = self._ground.sealer(found.head.session_id)
-            for segment in walk(sealer, found.log.read, end=found.sealed.end):
+            for segment in walk_anchored(sealer, found.log.read, found.sealed):
                 last = segment.sealed
                 yield segment
         except (Broken, KeyringError):
-            raise damaged(found.head.session_id, last) from None
+            # For people, who want to know where the damage begins.
+            good = last_good(self._ground, found.head.session_id, found.log, found.sealed.end)
+            raise damaged(found.head.session_id, good or last) from None
         if last is None or last.signature != found.sealed.signature:
             raise damaged(found.head.session_id, last)
 
     def _load(self, look: Look) -> Session:
-        found = look.found()
+        found = look.seen()
+        if isinstance(found, Unsigned):
+            return self.unsigned.session(found)
         with closing(found.log):
             # In one piece: the size was checked against the cap, and a session in memory needs its bytes anyway.
             data = found.log.read(0, found.sealed.end)
@@ -162,50 +207,72 @@ class Reader:
             good = unchained.good
         sealer = self._ground.sealer(found.head.session_id)
         try:
+            if good and key_id_in(good) != sealer.primary_id:
+                raise Broken
             raise damaged(found.head.session_id, sealer.verify_line(good) if good else None)
         except (Broken, KeyringError):
-            # The seal before was forged to fit: only its signature tells, so the first bad one is looked for.
+            # Forged to fit, or of a key that vouches for nothing any more: what is good by itself is looked for.
             for _ in self._segments(found):
                 pass
             raise damaged(found.head.session_id, None) from None
 
-    def _check(self, look: Look) -> tuple[Sealed, tuple[LoadWarning, ...]]:
-        found = look.found()
+    def _check(self, look: Look) -> Checked:
+        found = look.seen()
+        if isinstance(found, Unsigned):
+            return Checked(0, 0, self.unsigned.session(found).warnings)
         with closing(found.log):
             for _ in self._segments(found):
                 pass
-            return found.sealed, found.warnings
+            return Checked(found.sealed.seal.rev, found.sealed.end, found.warnings)
 
     def _confirmed(self, session_id: str, attempt: Callable[[Look], T]) -> T:
         try:
             return self._tried(session_id, attempt)
-        except VerificationError as error:
+        except _REFUSALS as error:
             self._tell(session_id, error)
             raise
 
-    def _tell(self, session_id: str, error: VerificationError) -> None:
-        # A listed file of format version 1 is what it was, and only not read by this release.
-        if not isinstance(error, UnsupportedVersionError):
+    def _tell(self, session_id: str, error: VerificationError | KeyDisabledError) -> None:
+        if isinstance(error, KeyDisabledError):
+            head = self._ground.ledger.head(session_id)
+            if head is None or head.tag[4:20] == error.key_id:
+                return  # the session is what was saved; its key was retired before it was sealed anew
+        # A listed file of format version 1 that cannot be read is what it was from the start.
+        if not isinstance(error, MalformedError | TooDeepError | UnsignedRefusedError | UnsupportedVersionError):
             line = getattr(error, "line", None)
             self._ground.audit.record("tampering_found", session_id=session_id, code=error.code, line=line)
 
     def _tried(self, session_id: str, attempt: Callable[[Look], T]) -> T:
-        look = Look(self._ground, session_id)
+        look = self._look(session_id)
         try:
             result = attempt(look)
             if not look.has_tail:
                 return result
-        except VerificationError:
+        except SessionNotFoundError:
+            # Its unsigned file was put away between the two looks of one, for it is sealed by now.
+            if look.is_unchanged():
+                raise
+            return attempt(self._look(session_id))
+        except _REFUSALS:
             with self._ground.locked(session_id, shared=True):
                 if look.is_unchanged():
                     raise
-                return attempt(Look(self._ground, session_id))
+                return attempt(self._look(session_id))
         with self._ground.locked(session_id, shared=True):
             if look.is_unchanged():
                 return result
             if isinstance(result, Found):
                 result.log.close()
-            return attempt(Look(self._ground, session_id))
+            return attempt(self._look(session_id))
+
+    def _look(self, session_id: str) -> Look:
+        return Look(self._ground, self.unsigned, session_id)
+
+
+def _range(total: int, start: int, limit: int | None) -> tuple[int, int]:
+    """The first entry that is wanted, and the one after the last."""
+    first = max(0, total + start) if start < 0 else start
+    return first, total if limit is None else min(total, first + limit)
 
 
 def as_session(found: Found, content: Content) -> Session:

@@ -11,8 +11,7 @@ audit log first, and not done while the session runs. Doing it again is safe, al
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import closing
-from typing import Any
+from contextlib import ExitStack, closing
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -23,7 +22,6 @@ from sessionstore.format.lines import (
     OPEN,
     State,
     StateChange,
-    decode_entry,
     entry_line,
     read_lines,
     state_line,
@@ -32,10 +30,13 @@ from sessionstore.format.log import Batch
 from sessionstore.ledger import Head, HeadState, scrub
 from sessionstore.model import Redaction, check_id
 from sessionstore.redaction import Redactor
-from sessionstore.sessions.ground import Ground, file_name, head_after
+from sessionstore.sessions.edit import Edit, refuse_beyond
+from sessionstore.sessions.ground import Ground, file_name
 from sessionstore.sessions.look import Found
+from sessionstore.sessions.opened import Ready
 from sessionstore.sessions.read import Reader
-from sessionstore.sessions.write import Ready, Writer
+from sessionstore.sessions.unsigned import Unsigned
+from sessionstore.sessions.write import Writer
 from sessionstore.storage import Purged
 
 COMPACT_BYTES = 1024 * 1024
@@ -49,51 +50,6 @@ UNREACHED = (
     "documents that were exported, and whatever has read the session",
     "the memory of other processes",
 )
-
-
-class _Edit:
-    """What becomes of each line: the first `keep` entries stay, changed where there is something to take out."""
-
-    def __init__(self, keep: int, redactor: Redactor | None = None, blank: Collection[int] = ()) -> None:
-        self.keep = keep
-        self.entries = 0
-        self._redactor = redactor
-        self._blank = frozenset(blank)
-
-    @property
-    def found(self) -> dict[str, int]:
-        """How often something was taken out, by kind."""
-        return {} if self._redactor is None else dict(sorted(self._redactor.counts.items()))
-
-    @property
-    def kept(self) -> int:
-        """How many ids, roles, types and times a pattern fits."""
-        return 0 if self._redactor is None else self._redactor.kept
-
-    def state(self, state: State) -> State:
-        """The state as it is to be."""
-        return state if self._redactor is None else self._redactor.described(state)
-
-    def entry(self, index: int, line: bytes) -> dict[str, Any] | None:
-        """The entry as it is to be, None for as it stands."""
-        if self._redactor is None:
-            return None
-        old = decode_entry(line)
-        new = self._redactor.value(self._redactor.entry(old) if index in self._blank else old)
-        if new is old:
-            return None
-        self.entries += 1
-        return dict(new)
-
-    def clean(self, text: str | None) -> str | None:
-        """The text, if there is nothing in it to take out; else None."""
-        if text is None or self._redactor is None:
-            return text
-        return text if self._redactor.text(text) == text else None
-
-    def fits(self, *texts: str | None) -> bool:
-        """Whether there is something to take out of one of these."""
-        return any(text is not None and self.clean(text) is None for text in texts)
 
 
 class Rewriter:
@@ -117,13 +73,18 @@ class Rewriter:
             InvalidValueError: It has fewer than `keep` or `drop` entries.
         """
         check_id(session_id)
-        with self._ground.locked(session_id), closing(self._writer.ready(session_id)) as ready:
-            _expect(session_id, expected_rev, ready.head.rev)
+        with self._ground.locked(session_id), closing(self._writer.logs.ready(session_id)) as ready:
+            ready.expect(expected_rev)
             first = (ready.head.entries if keep is None else keep) - drop
             if drop < 0 or not 0 <= first <= ready.head.entries:
                 what = "entries to remove" if drop else "entries to keep"
                 raise InvalidValueError(what=what, reason=f"0 to {ready.head.entries} are possible")
-            return self._write(ready, _Edit(first))
+            return self._write(ready, Edit(first))
+
+    def reseal(self, session_id: str) -> None:
+        """Write the session anew as it is, under the primary key. Its time stays what it was: nothing was saved."""
+        with self._ground.locked(session_id), closing(self._writer.logs.ready(session_id)) as ready:
+            self._write(ready, Edit(ready.head.entries), saves=False)
 
     def compact(self, session_id: str) -> bool:
         """Rewrite the session if its seals are over a third of it and over 1 MiB; whether that was done.
@@ -131,7 +92,9 @@ class Rewriter:
         Raises:
             ConflictError: It was saved meanwhile; there is no harm in trying again.
         """
-        found = self._reader.settled(session_id)
+        found = self._reader.seen(session_id)
+        if isinstance(found, Unsigned):
+            return False
         with closing(found.log):
             seals = sum(len(segment.sealed.line) for segment in self._reader.segments(found))
         if seals <= max(COMPACT_BYTES, found.sealed.end // 3):
@@ -166,21 +129,28 @@ class Rewriter:
         ground, backend = self._ground, self._ground.backend
         check_id(session_id)
         if dry_run:
-            found = self._reader.settled(session_id)
+            found = self._reader.seen(session_id)
+            if isinstance(found, Unsigned):
+                return self._rehearsed(found, make(), blank, expected_rev)
             with closing(found.log):
-                counted = self._counted(found, make(), blank, expected_rev)
-                return self._report(found, counted, backend.purge(session_id, dry_run=True), found.sealed.seal.rev)
+                if expected_rev not in (None, found.sealed.seal.rev):
+                    raise ConflictError(session_id=session_id, expected=expected_rev, found=found.sealed.seal.rev)
+                counted = self._counted(found, make(), blank)
+                purged = backend.purge(session_id, dry_run=True)
+                return self._report(found.head, counted, purged, found.sealed.seal.rev, found.log.notices)
         with backend.at_rest(session_id), ground.locked(session_id):
-            found = self._reader.find(session_id)
-            with closing(found.log):
-                counted = self._counted(found, make(), blank, expected_rev)
-            with closing(self._writer.ready(session_id)) as ready:
+            notices = self._notices(session_id)
+            with closing(self._writer.logs.ready(session_id)) as ready:
+                ready.expect(expected_rev)
+                found = self._reader.find(session_id)
+                with closing(found.log):
+                    counted = self._counted(found, make(), blank)
                 # Before anything is lost: what cannot be written down is not done.
                 ground.audit.record(
                     "redaction", session_id=session_id, entries=counted.entries, found=sum(counted.found.values())
                 )
-                rev = self._write(ready, _Edit(ready.head.entries, make(), blank))
-            report = self._report(found, counted, backend.purge(session_id), rev)
+                rev = self._write(ready, Edit(ready.head.entries, make(), blank))
+            report = self._report(found.head, counted, backend.purge(session_id), rev, notices)
         try:
             scrub(ground.ledger)
         except StoreError as error:
@@ -188,19 +158,39 @@ class Rewriter:
             return replace(report, unfinished=unfinished)
         return report
 
-    def _counted(self, found: Found, redactor: Redactor, blank: Collection[int], expected_rev: int | None) -> _Edit:
+    def _rehearsed(
+        self, unsigned: Unsigned, redactor: Redactor, blank: Collection[int], expected_rev: int | None
+    ) -> Redaction:
+        """What redacting a session that is not signed yet would take out: that signs it first."""
+        session_id, backend = unsigned.session_id, self._ground.backend
+        if expected_rev not in (None, 0):
+            raise ConflictError(session_id=session_id, expected=expected_rev, found=0)
+        old = unsigned.read()
+        refuse_beyond(blank, len(old.entries))
+        edit = Edit(len(old.entries), redactor, blank)
+        edit.state(old.state)
+        for index, entry in enumerate(old.entries):
+            edit.entry(index, entry_line(entry, max_bytes=self._ground.config.max_entry_bytes)[:-1])
+        purged = backend.purge(session_id, dry_run=True)
+        return self._report(unsigned.head(), edit, purged, 0, ())
+
+    def _counted(self, found: Found, redactor: Redactor, blank: Collection[int]) -> Edit:
         """The edit after it went through everything once, for its counts."""
         seal = found.sealed.seal
-        _expect(found.head.session_id, expected_rev, seal.rev)
-        if not all(0 <= index < seal.entries for index in blank):
-            raise InvalidValueError(what="entry", reason=f"this session has {seal.entries}, the first one is 0")
-        edit = _Edit(seal.entries, redactor, blank)
+        refuse_beyond(blank, seal.entries)
+        edit = Edit(seal.entries, redactor, blank)
         for _ in self._lines(found, edit, edit.state(self._reader.state(found))):
             pass
         return edit
 
-    def _report(self, found: Found, edit: _Edit, purged: Purged, rev: int) -> Redaction:
-        head, taken = found.head, edit.found
+    def _notices(self, session_id: str) -> Collection[str]:
+        """What is to be said of the file as it is: whoever opens it to write mends it."""
+        with ExitStack() as opened:
+            log = self._ground.backend.open(file_name(session_id))
+            return () if log is None else opened.enter_context(closing(log)).notices
+
+    def _report(self, head: Head, edit: Edit, purged: Purged, rev: int, notices: Collection[str]) -> Redaction:
+        taken = edit.found
         unreached = [
             f"session {other}, which comes from the same conversation by fork or import, and has entries of its own"
             for other in _relatives(head.session_id, self._ground.ledger.heads(states=_EVER))
@@ -209,7 +199,7 @@ class Rewriter:
             unreached.append("its key, its origin or the path of its project, which fit and cannot be changed")
         if edit.kept:
             unreached.append(f"{edit.kept} ids, roles, types or times that a pattern fits, which stay")
-        if "several_links" in found.log.notices:
+        if "several_links" in notices:
             unreached.append("another name (hard link) of the old file, wherever it is")
         return Redaction(
             session_id=head.session_id,
@@ -221,7 +211,7 @@ class Rewriter:
             unreached=(*unreached, *UNREACHED),
         )
 
-    def _write(self, ready: Ready, edit: _Edit) -> int:
+    def _write(self, ready: Ready, edit: Edit, *, saves: bool = True) -> int:
         """Put the edited session in the place of the old one. The caller holds the write lock."""
         ground, session_id = self._ground, ready.head.session_id
         found = self._reader.find(session_id)
@@ -235,7 +225,7 @@ class Rewriter:
             batch = Batch(
                 ground.sealer(session_id),
                 None,
-                self._writer.summary(ready, change),
+                self._writer.summary(ready, change) if saves else ready.sealed.seal,
                 max_session_bytes=ground.config.max_session_bytes,
                 idempotency_key=edit.clean(ready.head.last_key),
                 first_rev=ready.head.rev + 1,
@@ -243,11 +233,10 @@ class Rewriter:
             )
             chunks = batch.chunks(self._lines(found, edit, edited))
             stamp = ground.backend.write(file_name(session_id), chunks, replace=True)
-        head = head_after(ready.head, batch.sealed, stamp)
-        self._writer.commit(head, ready.head, durable=True)
+        head, _ = self._writer.anchor(batch.sealed, stamp, ready.head, durable=True)
         return head.rev
 
-    def _lines(self, found: Found, edit: _Edit, state: State) -> Iterator[bytes]:
+    def _lines(self, found: Found, edit: Edit, state: State) -> Iterator[bytes]:
         """The open line, the whole state as one line, and the entries that stay, verified on the way."""
         config = self._ground.config
         index = 0
@@ -281,8 +270,3 @@ def _relatives(session_id: str, heads: Collection[Head]) -> list[str]:
         ahead += new
     seen.remove(session_id)
     return [head.session_id for head in heads if head.state in _THERE and head.session_id in seen]
-
-
-def _expect(session_id: str, expected_rev: int | None, rev: int) -> None:
-    if expected_rev is not None and expected_rev != rev:
-        raise ConflictError(session_id=session_id, expected=expected_rev, found=rev)

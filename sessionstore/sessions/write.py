@@ -19,66 +19,46 @@ next save looks again. Safe for many threads and processes.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from sessionstore.errors import (
     ConflictError,
-    KeyringError,
-    MissingError,
-    SessionNotFoundError,
-    StoreError,
-    StoreUnavailableError,
 )
 from sessionstore.format.lines import StateChange, entry_line, state_line
-from sessionstore.format.log import STEP_BYTES, Batch, summarised
-from sessionstore.format.seal import SEGMENT_BYTES, Broken, Seal, Sealed
+from sessionstore.format.log import Batch, summarised
+from sessionstore.format.seal import SEGMENT_BYTES, Seal, Sealed
 from sessionstore.ledger import Head
 from sessionstore.model import Message, check_id, check_key, format_time, next_time, parse_time
 from sessionstore.model.session import as_entry
-from sessionstore.sessions.ground import Ground, file_name, head_after, stamp_of
+from sessionstore.sessions.anchor import anchor, seal_anew
+from sessionstore.sessions.ground import Ground
+from sessionstore.sessions.making import Maker
+from sessionstore.sessions.opened import OpenLogs, Ready
 from sessionstore.sessions.read import Reader
-from sessionstore.storage import Log
-
-MAX_IDLE_LOGS = 64
-
-
-@dataclass(slots=True)
-class Ready:
-    """A log open for writing, and what is known to be its end. Only the holder of the write lock uses it."""
-
-    log: Log
-    head: Head
-    sealed: Sealed
-
-    def close(self) -> None:
-        """Close the log."""
-        self.log.close()
+from sessionstore.sessions.unsigned import was_saved
+from sessionstore.storage import Log, Stamp
 
 
 class Writer:
-    """Appends to the sessions of one store."""
+    """Appends to the sessions of one store.
+
+    Attributes:
+        maker: Makes the sessions.
+        logs: The logs that are open to be appended to.
+    """
 
     def __init__(self, ground: Ground, reader: Reader) -> None:
         self._ground = ground
         self._reader = reader
-        # Logs that nobody uses at the moment; who works with one has taken it out. Single operations are atomic.
-        self._idle: OrderedDict[str, Ready] = OrderedDict()
+        self.maker = Maker(ground, reader)
+        self.logs = OpenLogs(ground, reader, self.maker)
 
     def close(self) -> None:
         """Close the logs that are held open."""
-        while self._idle:
-            self._idle.popitem()[1].close()
-
-    def forget(self, session_id: str) -> None:
-        """Close the log of a session that is going: an open one would keep its space on the disk."""
-        held = self._idle.pop(session_id, None)
-        if held is not None:
-            held.close()
+        self.logs.close()
 
     def append(
         self,
@@ -106,15 +86,18 @@ class Writer:
             change = None
         lines, rest = self._first_lines(entries, change)
         with self._ground.locked(session_id):
-            ready = self.ready(session_id)
+            if not lines and self._is_unsigned(session_id):
+                ready_at = 0  # nothing to save is no save, and so no migration
+                if expected_rev not in (None, ready_at):
+                    raise ConflictError(session_id=session_id, expected=expected_rev, found=ready_at)
+                return ready_at
+            ready = self.logs.ready(session_id)
             try:
                 rev = self._append(ready, lines, rest, change, expected_rev, idempotency_key)
             except BaseException:
                 ready.close()
                 raise
-            self._idle[session_id] = ready
-            while len(self._idle) > MAX_IDLE_LOGS:
-                self._idle.popitem(last=False)[1].close()
+            self.logs.keep(ready)
             return rev
 
     def _append(
@@ -128,8 +111,7 @@ class Writer:
     ) -> int:
         if idempotency_key is not None and ready.head.last_key == idempotency_key:
             return ready.head.rev
-        if expected_rev is not None and expected_rev != ready.head.rev:
-            raise ConflictError(session_id=ready.head.session_id, expected=expected_rev, found=ready.head.rev)
+        ready.expect(expected_rev)
         if not lines:
             return ready.head.rev
         batch = Batch(
@@ -140,81 +122,44 @@ class Writer:
             idempotency_key=idempotency_key,
         )
         stamp = ready.log.append(ready.sealed.end, batch.chunks(chain(lines, rest)))
-        head = head_after(ready.head, batch.sealed, stamp)
-        self.commit(head, ready.head)
-        ready.head, ready.sealed = head, batch.sealed
-        return head.rev
+        ready.head, ready.sealed = self.anchor(batch.sealed, stamp, ready.head, log=ready.log)
+        return ready.head.rev
 
-    def ready(self, session_id: str) -> Ready:
-        """The session's log, open at an end that is known to be good. The caller holds the write lock.
+    def reseal(self, session_id: str) -> bool:
+        """Put one more seal, of the primary key, behind a session that ends with another's; whether that was done.
+
+        It says what the last one said, time and idempotency key included: nothing was saved.
 
         Raises:
-            SessionNotFoundError, VerificationError: The session cannot be extended; the class says why.
-            StoreUnavailableError: The store is read-only.
+            TooLargeError: The seal would bring the session over its cap.
         """
-        self._ground.refuse_read_only()
-        head = self._ground.ledger.head(session_id)
-        held = self._idle.pop(session_id, None)
-        if head is None or head.state != "live":
-            if held is not None:
-                held.close()
-            self._reader.find(session_id).log.close()  # raises the error that says what is wrong
-            raise SessionNotFoundError
-        if held is not None:
-            if self._follow(held, head):
-                return held
-            held.close()
-        return self._opened(session_id, head)
-
-    def _follow(self, held: Ready, head: Head) -> bool:
-        """Bring a log that was kept open up to `head`; whether it is still the log that the head speaks of."""
-        try:
-            if held.log.current_stamp() != stamp_of(head):
+        with self._ground.locked(session_id), closing(self.logs.ready(session_id)) as ready:
+            if ready.sealed.key_id == self._ground.keyring.primary.id:
                 return False
-            if held.head.tag != head.tag:  # another process saved
-                sealed = self._named_seal(head, held.log)
-                if sealed is None:
-                    return False
-                held.sealed = sealed
-        except BaseException:
-            held.close()
-            raise
-        held.head = head
-        return True
+            sealed, stamp = seal_anew(self._ground, ready.log, session_id, ready.sealed)
+            self.anchor(sealed, stamp, ready.head, log=ready.log)
+            return True
 
-    def _opened(self, session_id: str, head: Head) -> Ready:
-        log = self._ground.backend.open(file_name(session_id), writable=True)
-        if log is None:
-            self._reader.find(session_id).log.close()
-            raise MissingError(session_id=session_id, head_rev=head.rev)
-        try:
-            if log.stamp() == stamp_of(head) and "several_links" not in log.notices:
-                sealed = self._named_seal(head, log)
-                if sealed is not None:
-                    return Ready(log, head, sealed)
-        except BaseException:
-            log.close()
-            raise
-        log.close()
-        return self._checked(session_id)
+    def settle(self, session_id: str) -> None:
+        """Bring the head up to a log that is ahead of it, as the next save would."""
+        with self._ground.locked(session_id):
+            self.logs.ready(session_id).close()
+
+    def anchor(
+        self, sealed: Sealed, stamp: Stamp, old: Head, *, log: Log | None = None, durable: bool = False
+    ) -> tuple[Head, Sealed]:
+        """See `sessionstore.sessions.anchor`."""
+        return anchor(self._ground, sealed, stamp, old, log=log, durable=durable)
 
     def summary(self, ready: Ready, change: StateChange | None = None) -> Seal:
         """What the next seal says of the session; what it says of the bytes is still that of the last."""
         now = format_time(next_time(self._ground.now(), parse_time(ready.head.updated_at)))
         return summarised(ready.sealed.seal, change, now)
 
-    def commit(self, head: Head, old: Head, *, durable: bool = False) -> None:
-        """Move the head after bytes that are durable.
-
-        Raises:
-            StoreUnavailableError: `unknown`: the bytes are there, the head is behind.
-        """
-        try:
-            self._ground.ledger.commit(head, old=old, durable=durable)
-        except StoreError as error:
-            # Whoever comes next adopts the bytes. Cutting them back here could turn a commit that did reach the disk
-            # into a false rollback alarm.
-            raise StoreUnavailableError(reason=str(error), outcome="unknown") from error
+    def _is_unsigned(self, session_id: str) -> bool:
+        """Whether the session is in an unsigned file that may be opened."""
+        head = self._ground.ledger.head(session_id)
+        return not was_saved(head) and self._reader.unsigned.find(session_id, head) is not None
 
     def _first_lines(
         self, entries: Iterable[dict[str, Any] | Message], change: StateChange | None
@@ -232,45 +177,3 @@ class Writer:
             if size >= SEGMENT_BYTES:
                 break
         return lines, rest
-
-    def _named_seal(self, head: Head, log: Log) -> Sealed | None:
-        """The seal that the head names, if it stands where the head says."""
-        try:
-            sealed = self._ground.sealer(head.session_id).verify_line(log.read(head.seal_at, head.end - head.seal_at))
-        except (Broken, KeyringError):
-            return None
-        return sealed if sealed.signature == head.tag and log.stamp().size == head.end else None
-
-    def _checked(self, session_id: str) -> Ready:
-        """Verify the whole log, set an uncommitted tail aside, and bring the head up to it.
-
-        A log that is ahead of its head, or has several names, becomes a new file: a copy also settles what a failed
-        sync left open, for pages that the kernel only believes to be on the disk are written again.
-        """
-        found = self._reader.find(session_id)
-        name, backend = file_name(session_id), self._ground.backend
-        with closing(found.log):
-            self._reader.verify(found)
-            if found.tail_bytes:
-                backend.keep(f"{session_id}.tail", _pieces(found.log.read, found.sealed.end, found.stamp.size))
-            if found.sealed.signature != found.head.tag or "several_links" in found.log.notices:
-                backend.write(name, _pieces(found.log.read, 0, found.sealed.end), replace=True)
-        log = backend.open(name, writable=True)
-        if log is None:
-            raise MissingError(session_id=session_id, head_rev=found.head.rev)
-        try:
-            if log.stamp().size > found.sealed.end:
-                log.cut(found.sealed.end)
-            head = head_after(found.head, found.sealed, log.stamp())
-            # Not `commit`: nothing of the caller was written yet, so a ledger that refuses leaves nothing unknown.
-            self._ground.ledger.commit(head, old=found.head)
-        except BaseException:
-            log.close()
-            raise
-        return Ready(log, head, found.sealed)
-
-
-def _pieces(read: Callable[[int, int], bytes], start: int, end: int) -> Iterator[bytes]:
-    while start < end and (piece := read(start, min(STEP_BYTES, end - start))):
-        yield piece
-        start += len(piece)

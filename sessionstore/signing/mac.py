@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-* What is signed is never a plain concatenation. PAE puts the number of parts and each length in front, so that no two
+* What we sign is never a plain concatenation. PAE puts the number of parts and each length in front, so that no two
   lists of parts share an encoding.
 * Tags are compared here and nowhere else, in constant time. Checking raises; there is no boolean to ignore.
 * Tags have one length. A shorter one is refused before it is compared.
@@ -32,31 +32,48 @@ def pae(*parts: bytes) -> bytes:
     return b"".join(encoded)
 
 
-class MacKey:
+class HmacKey:
+    """The bytes of a key and the one comparison, for the two kinds of keys that verify; users have one of those."""
+
+    __slots__ = ("_keyed",)
+
+    def __init__(self, secret: bytes) -> None:
+        # The key is taken in once; a copy of that state is two thirds of the time of starting from the key.
+        self._keyed = hmac.new(secret, digestmod="sha256")
+
+    def __reduce__(self) -> str:
+        raise TypeError("a key is not pickled or copied")
+
+    def _digest(self, message: bytes) -> bytes:
+        keyed = self._keyed.copy()
+        keyed.update(message)
+        return keyed.digest()
+
+    def _compare(self, tag: bytes, message: bytes) -> None:
+        # Neither the key nor the expected tag is ever a local variable: a traceback with variables must not show them.
+        if len(tag) != MAC_BYTES or not hmac.compare_digest(self._digest(message), tag):
+            raise TagMismatch
+
+
+class MacKey(HmacKey):
     """A key derived for one purpose. Safe to share between threads; its bytes are in no representation.
 
     Attributes:
         key_id: Id of the install key it was derived from.
     """
 
-    __slots__ = ("_keyed", "key_id")
+    __slots__ = ("key_id",)
 
     def __init__(self, key_id: str, secret: bytes) -> None:
+        super().__init__(secret)
         self.key_id = key_id
-        # The key is taken in once; a copy of that state is two thirds of the time of starting from the key.
-        self._keyed = hmac.new(secret, digestmod="sha256")
 
     def __repr__(self) -> str:
         return f"MacKey({self.key_id})"
 
-    def __reduce__(self) -> str:
-        raise TypeError("a key is not pickled or copied")
-
     def tag(self, *parts: bytes) -> bytes:
         """The 32-byte HMAC-SHA256 tag over `parts`."""
-        tag = self._keyed.copy()
-        tag.update(pae(*parts))
-        return tag.digest()
+        return self._digest(pae(*parts))
 
     def verify(self, tag: bytes, *parts: bytes) -> None:
         """Return if `tag` is the tag over `parts`.
@@ -64,5 +81,4 @@ class MacKey:
         Raises:
             TagMismatch: It is not, or it is not 32 bytes long.
         """
-        if len(tag) != MAC_BYTES or not hmac.compare_digest(self.tag(*parts), tag):
-            raise TagMismatch
+        self._compare(tag, pae(*parts))

@@ -19,8 +19,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 
-from sessionstore.errors import SessionStoreError, UnsafeFileError
+from sessionstore.errors import AlreadyExistsError, SessionStoreError, UnsafeFileError
 from sessionstore.fs import Directory, File, Locks
+from sessionstore.fs.moving import move
 from sessionstore.model.times import utc_now
 from sessionstore.storage.names import check_log_name, session_of
 from sessionstore.storage.protocol import Holder, Purged, Stamp
@@ -29,6 +30,7 @@ from sessionstore.storage.runs import FileRuns
 
 _LONG_NAME_BYTES = 200
 _SETTLED_NS = 2_000_000_000
+_STEP_BYTES = 1024 * 1024
 
 
 class FileLog:
@@ -86,6 +88,8 @@ class FileBackend:
         locks: The locks of the state directory.
         runs: Who runs which session.
         data: The directory that holds those of logs and quarantine; a purge looks through all that are in it.
+        has_quarantine: Whether that directory is there.
+        retired: As `quarantine`, for `retire`; None: the quarantine takes those too.
 
     The directory and the locks stay the caller's to close.
     """
@@ -97,11 +101,15 @@ class FileBackend:
         locks: Locks,
         runs: FileRuns,
         *,
+        retired: Callable[[], Directory] | None = None,
         data: Directory | None = None,
+        has_quarantine: Callable[[], bool] = lambda: True,
     ) -> None:
         self._data = data
         self._sessions = sessions
         self._quarantine = quarantine
+        self._retired = quarantine if retired is None else retired
+        self._has_quarantine = has_quarantine
         self._locks = locks
         self._runs = runs
 
@@ -187,6 +195,54 @@ class FileBackend:
     def purge(self, session_id: str, *, dry_run: bool = False) -> Purged:
         """Remove what else holds bytes of a session; see `sessionstore.storage.purge`."""
         return purge(session_id, self._sessions, self._data, dry_run=dry_run)
+
+    def search_kept(self, text: bytes) -> int:
+        """How many of the files in quarantine hold `text`. What is no ordinary file of ours is none of them."""
+        if not self._has_quarantine():
+            return 0
+        found = 0
+        with self._quarantine() as quarantine:
+            for name in quarantine.names():
+                try:
+                    file = quarantine.open_file(name)
+                except UnsafeFileError:
+                    continue
+                if file is not None:
+                    with file:
+                        found += _holds(file, text)
+        return found
+
+    def retire(self, name: str) -> str | None:
+        """Move the log to the retired ones as `<name>`, or `<name>.2` and so on; return the path, for people."""
+        if self._sessions.stat(check_log_name(name)) is None:
+            return None
+        kept, number = name, 1
+        with self._retired() as retired:
+            while True:
+                try:
+                    moved = move(self._sessions, name, retired, kept)
+                except AlreadyExistsError:
+                    number += 1
+                    kept = f"{name}.{number}"
+                else:
+                    return os.path.join(retired.path, kept) if moved else None
+
+    def drop_retired(self, name: str) -> None:
+        """Remove what was retired under that name; see `Directory.unlink` for the errors."""
+        check_log_name(name)
+        with self._retired() as retired:
+            for kept in retired.names():
+                if kept == name or (kept.startswith(f"{name}.") and kept[len(name) + 1 :].isdigit()):
+                    retired.unlink(kept)
+
+
+def _holds(file: File, text: bytes) -> bool:
+    at, before = 0, b""
+    while step := file.read(at, _STEP_BYTES):
+        if text in before + step:
+            return True
+        at, before = at + len(step), step[-len(text) :]
+    return False
 
 
 def _unsafe(name: str, reason: str) -> UnsafeFileError:

@@ -109,10 +109,11 @@ class MemoryLog:
 
 
 class MemoryBackend:
-    """Logs in memory; see `sessionstore.storage.protocol.Backend`. `kept` is what `keep` was given, by name."""
+    """Logs in memory; see `sessionstore.storage.protocol.Backend`. `kept` and `retired` is what was put aside."""
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
+        self.retired: dict[str, list[bytes]] = {}
         self._logs: dict[str, _Bytes] = {}
         self._inodes = itertools.count(1)
         self._forget()
@@ -232,6 +233,23 @@ class MemoryBackend:
                 for name in () if dry_run else mine:
                     del held[name]
             return Purged(tuple(sorted(found)))
+
+    def search_kept(self, text: bytes) -> int:
+        """How many of the kept bytes hold `text`."""
+        return sum(text in data for data in self.kept.values())
+
+    def retire(self, name: str) -> str | None:
+        """Move the log to the retired ones."""
+        with self._guard:
+            held = self._logs.pop(check_log_name(name), None)
+            if held is None:
+                return None
+            self.retired.setdefault(name, []).append(bytes(held.content))
+            return name
+
+    def drop_retired(self, name: str) -> None:
+        """Forget what was retired under that name."""
+        self.retired.pop(check_log_name(name), None)
 
 
 def _after_fork_in_child() -> None:

@@ -178,3 +178,18 @@ class Backend(Protocol):
         Whoever calls it holds the session's lock for writing. In a dry run nothing is removed, only named.
         """
         ...
+
+    def search_kept(self, text: bytes) -> int:
+        """How many of the files in quarantine hold `text`. Makes nothing."""
+        ...
+
+    def retire(self, name: str) -> str | None:
+        """Move a log out of the way to the retired ones, atomically and durably; return where, for people.
+
+        It replaces nothing there: of a name that was retired before, both stay. None if the name is missing.
+        """
+        ...
+
+    def drop_retired(self, name: str) -> None:
+        """Remove, durably, everything that was retired under that name."""
+        ...

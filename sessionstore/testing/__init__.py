@@ -35,6 +35,8 @@ BACKEND_CHECKS: tuple[Callable[[Backend], None], ...] = (
     logs.a_name_that_comes_or_goes_is_told_by_the_token,
     logs.kept_bytes_are_out_of_the_way,
     logs.a_purge_takes_what_lies_beside_a_log_and_nothing_else,
+    logs.kept_bytes_are_found_by_what_they_hold,
+    logs.a_retired_log_is_out_of_the_way,
     sharing.hostile_names_never_meet,
     sharing.names_that_are_no_single_name_are_refused,
     sharing.one_of_many_makes_a_name,

@@ -184,3 +184,28 @@ def a_purge_takes_what_lies_beside_a_log_and_nothing_else(backend: Backend) -> N
     expect(backend.stamp(f"{mine}.jsonl") is not None, "the log itself stays")
     expect(not backend.purge(mine).removed, "what was removed is not found again")
     expect(len(backend.purge(other, dry_run=True).removed) == 2, "what belongs to others stays")
+
+
+def kept_bytes_are_found_by_what_they_hold(backend: Backend) -> None:
+    expect(backend.search_kept(b"torn") == 0, "in nothing kept nothing is found")
+    backend.keep(NAME, [b"x" * (1024 * 1024 - 2) + b"to", b"rn tail"])
+    backend.keep(NAME, [b"another tail"])
+    found = [backend.search_kept(text) for text in (b"torn", b"tail", b"head")]
+    expect(found == [1, 2, 0], "files that hold a text must be counted, also where it crosses a step of reading")
+
+
+def a_retired_log_is_out_of_the_way(backend: Backend) -> None:
+    expect(backend.retire(NAME) is None, "retiring a missing name must give None")
+    for number in range(2):
+        backend.write(NAME, [b"%d" % number], replace=False)
+        held = opened(backend, NAME)
+        expect(bool(backend.retire(NAME)), "retiring must tell where the log is now")
+        expect(held.read(0, 9) == b"%d" % number, "an opened log must stay the log it was")
+        expect(held.current_stamp() is None, "a retired log is not what its name leads to")
+        held.close()
+        expect(backend.open(NAME) is None, "a retired name must be missing")
+    expect(list(backend.scan()) == [], "a retired log is no session")
+    backend.drop_retired(NAME)
+    backend.drop_retired(OTHER)
+    backend.write(NAME, [b"again"], replace=False)
+    expect(content(backend, NAME) == b"again", "dropping what was retired must leave the name free")

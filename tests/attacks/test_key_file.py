@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sessionstore import open_store
-from sessionstore.errors import KeyCorruptError, KeyPermissionsError, KeyringError, KeyUnavailableError
+from sessionstore.errors import ConfigError, KeyCorruptError, KeyPermissionsError, KeyringError, KeyUnavailableError
 
 
 def key(victim: Any) -> Path:
@@ -152,3 +152,53 @@ class TestMissing:
         key(closed).unlink()
         error = refused(closed)
         assert isinstance(error, KeyUnavailableError) and error.reason == "missing"
+
+
+class TestElsewhere:
+    """The bytes of the key lie elsewhere: what somebody makes of the file, of the place, or of the setting."""
+
+    NAME = "SESSIONSTORE_KEY"
+
+    @pytest.fixture(autouse=True)
+    def nothing_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sessionstore.keystore.given._held", {})
+
+    def opened(self, home: Path, provider: str, key: str | None) -> Any:
+        given = {} if key is None else {self.NAME: key}
+        return open_store(home, environ={"SESSIONSTORE_KEY_PROVIDER": provider, **given})
+
+    def test_another_key_makes_no_other_identity(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.opened(home, "environment", "11" * 32).close()
+        before = {file: file.read_bytes() for file in home.rglob("*") if file.is_file() and "ledger" not in file.name}
+        with pytest.raises(KeyUnavailableError) as caught:
+            self.opened(home, "environment", "22" * 32)
+        assert caught.value.fields["reason"] == "another"
+        assert {file: file.read_bytes() for file in before} == before
+
+    def test_a_planted_keyring_file_is_not_preferred_to_the_place(self, home: Path, tmp_path: Path) -> None:
+        self.opened(home, "environment", "11" * 32).close()
+        open_store(tmp_path / "theirs").close()
+        planted = (tmp_path / "theirs" / "state" / "keyring").read_bytes()
+        (home / "state" / "keyring").write_bytes(planted)
+        with pytest.raises(KeyUnavailableError) as caught:
+            self.opened(home, "environment", "11" * 32)
+        assert caught.value.fields["reason"] == "elsewhere"
+
+    @pytest.mark.parametrize(("old", "new"), [(b"primary", b"disabled"), (b"counted", b"closed"), (b"2026", b"2025")])
+    def test_what_the_file_says_of_the_key_is_signed_as_ever(self, home: Path, old: bytes, new: bytes) -> None:
+        self.opened(home, "environment", "11" * 32).close()
+        file = home / "state" / "keyring"
+        file.write_bytes(file.read_bytes().replace(old, new) if old in file.read_bytes() else b"{}")
+        with pytest.raises(KeyCorruptError):
+            self.opened(home, "environment", "11" * 32)
+
+    def test_a_key_beside_another_provider_is_refused(self, home: Path) -> None:
+        for provider in ("file", "keyring"):
+            with pytest.raises(ConfigError) as caught:
+                self.opened(home, provider, "11" * 32)
+            assert caught.value.fields == {
+                "setting": "key_provider",
+                "source": "environment SESSIONSTORE_KEY",
+                "reason": f"a key is given there, and key_provider is {provider}, not environment",
+            }
+        assert not home.exists()

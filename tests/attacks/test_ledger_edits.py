@@ -98,7 +98,7 @@ class TestRows:
         edit(victim, "DELETE FROM heads")
         with pytest.raises(UnanchoredError):
             victim.store.load(victim.id)
-        assert victim.listed() == {victim.id: "unanchored"}
+        assert victim.listed() == {victim.id: "unanchored", "ledger.db": "ledger_corrupt"}
         with pytest.raises(AlreadyExistsError):
             victim.store.create(id=victim.id)
         with pytest.raises(LedgerCorruptError, match="were begun"):

@@ -64,6 +64,34 @@ print(json.dumps(found))
         assert set(found) == {"0", "1", "2", "3"}
         assert not [place for place in found.values() if str(home) in place]
 
+    @pytest.mark.parametrize("provider", ["environment", "descriptor"])
+    def test_it_gets_nothing_of_the_signing_key(self, home: Path, project: Path, provider: str) -> None:
+        secret = bytes(range(32))
+        script = "import json, os; print(json.dumps([dict(os.environ), sorted(os.listdir('/proc/self/fd'))]))"
+        command = [sys.executable, "-m", "sessionstore", "--root", str(home)]
+
+        def run(*arguments: str) -> str:
+            reading, writing = os.pipe()
+            os.write(writing, secret)
+            os.close(writing)
+            environ = {**os.environ, "SESSIONSTORE_KEY_PROVIDER": provider}
+            if provider == "descriptor":
+                environ["SESSIONSTORE_KEY_FD"] = str(reading)
+            else:
+                environ["SESSIONSTORE_KEY"] = secret.hex()
+            fds = [reading] if provider == "descriptor" else []
+            done = subprocess.run(
+                [*command, *arguments], env=environ, pass_fds=fds, capture_output=True, text=True, check=True
+            )
+            os.close(reading)
+            return done.stdout
+
+        run("new", "--name", "work", "--project", str(project))
+        environ, open_fds = json.loads(run("resume", "work", "--", sys.executable, "-c", script))
+        assert set(open_fds) <= {"0", "1", "2", "3", "4"}  # 4 is the listing itself
+        assert not {"SESSIONSTORE_KEY", "SESSIONSTORE_KEY_FD"} & set(environ)
+        assert not [name for name, value in environ.items() if secret.hex() in value]
+
     def test_it_is_not_told_the_directory_as_text(self, home: Path, project: Path) -> None:
         ran = resume(home, project, "env", PWD=str(project), OLDPWD=str(project))
         assert ran.returncode == 0

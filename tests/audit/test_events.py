@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import sessionstore
 from sessionstore import errors
-from sessionstore.audit.events import CUT, EVENTS, MAX_TEXT_BYTES, Event, cut, prepare
+from sessionstore.audit.events import EVENTS, Event, prepare
+from sessionstore.audit.kinds import CUT, MAX_TEXT_BYTES, cut
 from sessionstore.audit.lines import MAX_LINE_BYTES, Lines, Place
 from sessionstore.errors import InvalidValueError
 from sessionstore.signing import Keyring
@@ -48,11 +49,24 @@ class TestTable:
             "resume_attempt",
             "resume_committed",
             "rebind",
+            "repair",
+            "restore",
+            "rebase",
+            "sealed_adopted",
+            "ledger_rebuilt",
             "store_claimed",
+            "key_added",
+            "key_retired",
+            "key_exported",
+            "key_imported",
             "import_trusted",
             "inventory_taken",
             "redaction",
             "eviction",
+            "migration",
+            "adoption",
+            "policy_raised",
+            "policy_lowered",
         }
 
     def test_what_has_no_second_chance_is_on_the_disk_at_once(self) -> None:
@@ -132,7 +146,7 @@ class TestCut:
     def test_the_longest_line_of_every_event_is_within_4_kib(self, name: str, char: str, keyring: Keyring) -> None:
         longest: dict[str, object] = {}
         for field in EVENTS[name].fields:
-            for value in (char * 10_000, 2**53 - 1, ID, "0" * 16, "_".join(["w" * 15] * 4)):
+            for value in (char * 10_000, 2**53 - 1, ID, "0" * 16, "0" * 64, "_".join(["w" * 15] * 4)):
                 try:
                     prepare(name, ID, {field: value})
                 except InvalidValueError:

@@ -60,11 +60,22 @@ class TestDiagnose:
             "ledger",
             "audit log",
             "sessions",
+            "unsigned files",
             "session files",
             "project pinning",
         ]
         wrong = [finding for findings in found.values() for finding in findings if finding.level == "problem"]
         assert wrong == []
+
+    def test_a_change_of_keys_that_was_not_finished_is_told(
+        self, examine, session_id: str, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with open_store(home) as store, monkeypatch.context() as patched:
+            patched.setattr(store._ground.ledger.renewal, "page", lambda: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                store.rotate_keys()
+        told = [finding for finding in examine()["key"] if finding.level == "problem"]
+        assert [finding.mend for finding in told] == ["`sessionstore keys rotate` goes on with it"]
 
     def test_looking_changes_nothing(self, examine, session_id: str, home: Path) -> None:
         file = home / "data/sessions" / f"{session_id}.jsonl"
@@ -128,6 +139,28 @@ class TestDiagnose:
             connection.execute("DELETE FROM heads")
         connection.close()
         assert [finding.code for finding in examine()["ledger"]] == ["ledger_corrupt"]
+
+    def test_unsigned_files_are_told_with_what_to_do(self, examine, call, home: Path, unsigned) -> None:
+        sessions = home / "data/sessions"
+        sessions.mkdir(parents=True, mode=0o700)
+        for number in range(2):
+            id = f"{number}f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
+            (sessions / f"{id}.json").write_bytes(unsigned(id))
+            (sessions / f"{id}.json").chmod(0o600)
+        for directory in (home, home / "data", sessions):
+            directory.chmod(0o700)
+        call("list")
+        notes = [finding for finding in examine()["sessions"] if finding.level == "note"]
+        assert [(finding.text, finding.mend) for finding in notes] == [
+            ("2 not signed yet", "`sessionstore migrate` signs them")
+        ]
+        call("migrate")
+        (sessions / f"{id}.json").write_bytes(unsigned(id))
+        (sessions / f"{id}.json").chmod(0o600)
+        notes = [finding for finding in examine()["sessions"] if finding.level == "note"]
+        assert [(finding.code, finding.mend) for finding in notes] == [
+            ("migrated", "`sessionstore migrate` puts them away")
+        ]
 
     def test_a_copied_data_directory_is_found(self, examine, session_id: str, home: Path) -> None:
         (home / "data").rename(home / "original")
@@ -230,8 +263,31 @@ class TestJudgePinning:
 class TestDoctor:
     def test_without_findings_it_ends_with_0(self, call, session_id: str) -> None:
         ran = call("doctor")
-        assert (ran.code, ran.err) == (0, "all well\n")
+        hint = "`sessionstore keys export FILE`, and keep FILE and passphrase apart from this machine"
+        assert (ran.code, ran.err) == (0, f"hint: key: {hint}\nall well\n")
         assert ran.out.splitlines()[0].split() == ["CHECK", "STATE", "WHAT"]
+
+    def test_once_the_key_was_exported_it_is_quiet_until_there_is_another(
+        self, call, session_id: str, home: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "phrase").write_text("a long enough phrase")
+        export = ["keys", "export", str(tmp_path / "key.json"), "--passphrase-file", str(tmp_path / "phrase")]
+        assert call(*export).code == 0
+        ran = call("doctor")
+        assert (ran.code, ran.err) == (0, "all well\n")
+        assert "never exported" not in ran.out
+        call("keys", "rotate")
+        ran = call("doctor", "--json")
+        (primary,) = (key["id"] for key in call("keys", "list", "--json").value["keys"] if key["status"] == "primary")
+        (note,) = (finding for finding in ran.value["findings"] if finding["level"] == "note")
+        assert (ran.code, ran.value["ok"], note["check"]) == (0, True, "key")
+        assert note["text"] == f"key {primary} was never exported, as far back as the audit log goes"
+
+    def test_an_audit_log_that_cannot_be_read_is_no_second_finding(self, call, session_id: str, home: Path) -> None:
+        (home / "state/audit").write_text("in the way")
+        ran = call("doctor", "--json")
+        assert ran.code == 1
+        assert [finding["check"] for finding in ran.value["findings"] if finding["level"] != "ok"] == ["audit log"]
 
     def test_findings_end_with_1_and_each_says_what_mends_it(self, call, session_id: str, home: Path) -> None:
         (home / "state/keyring").chmod(0o640)

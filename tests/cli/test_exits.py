@@ -17,7 +17,7 @@ PROMISED = {
     6: {"rate_limit_exceeded"},
     7: {"conflict", "already_exists", "already_running"},
     9: {"too_large", "session_limit_reached"},
-    1: {"import_failed", "run_state"},
+    1: {"import_failed", "run_state", "downgrade_refused"},
 }
 
 

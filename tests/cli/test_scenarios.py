@@ -11,8 +11,8 @@ A scenario is a text file:
 
 In expected lines `{NAME:kind}` stands for a text of a kind and remembers it, `{:kind}` does not; `{NAME}` is what was
 remembered, also in commands and input. Kinds: id, time (UTC in full), minute (local), size, any.
-`@ write FILE` followed by `<` lines makes a file where the commands run; `@ tamper ID OLD NEW` changes the file of a
-session, `@ tamper-audit OLD NEW` the first file of the audit log.
+`@ write FILE` followed by `<` lines makes a file where the commands run (`../store` is the store); `@ tamper ID OLD
+NEW` changes the file of a session, `@ tamper-audit OLD NEW` the first file of the audit log.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class Scenario:
 
     def _prepare(self, words: list[str], data: str) -> None:
         if words[0] == "write":
+            Path(words[1]).parent.mkdir(parents=True, exist_ok=True)
             Path(words[1]).write_text(data, encoding="utf-8")
             return
         assert words[0] in ("tamper", "tamper-audit")

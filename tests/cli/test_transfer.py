@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 
@@ -191,3 +192,40 @@ class TestImportTranscript:
     def test_a_progress_bar_is_drawn_on_a_terminal_only(self, terminal, child, files: dict[str, str]) -> None:
         assert "importing" in terminal("import", *files.values()).text
         assert "importing" not in child("import", *files.values()).err
+
+
+class TestImportLegacy:
+    @pytest.fixture
+    def signed(self, tmp_path: Path) -> list[str]:
+        """The arguments for a file that another tool signed."""
+        vectors = Path(__file__).resolve().parents[1] / "vectors" / "signed-legacy.json"
+        vector = json.loads(vectors.read_text())
+        (tmp_path / "old.json").write_text(vector["files"][0]["text"])
+        (tmp_path / "secret").write_text(vector["secret"])
+        with_key = ["--salt", vector["salt"], "--secret-file", str(tmp_path / "secret"), "--host", vector["host"]]
+        return ["import", "--format", "legacy", str(tmp_path / "old.json"), *with_key]
+
+    def test_a_signed_file_is_taken_with_salt_secret_and_host(self, call, signed: list[str]) -> None:
+        (taken,) = call(*signed, "--json").value["imported"]
+        assert (taken["format"], taken["name"], taken["entries"]) == ("legacy", "Golden vector", 0)
+        session = call("show", taken["id"], "--json").value["session"]
+        assert (session["provenance"], session["origin"]) == ("imported", "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d")
+
+    def test_another_host_is_refused(self, call, signed: list[str]) -> None:
+        ran = call(*signed[:-1], "other", "--json")
+        assert (ran.code, ran.error["code"]) == (4, "invalid_signature")
+
+    def test_the_secret_is_never_an_argument_and_all_three_are_needed(self, call, signed: list[str]) -> None:
+        assert "needed together" in call(*signed[:-2]).err
+        assert "belong to --format legacy" in call("import", signed[3], "--host", "devbox").err
+        assert "stdin can be read once" in call(*signed[:3], "-", *signed[4:6], "--secret-file", "-").err
+        secret = Path(signed[7]).read_bytes()
+        assert call(*signed[:7], "-", *signed[8:], data=secret).code == 0
+
+    def test_an_unsigned_file_needs_somebody_who_vouches(self, call, tmp_path: Path, unsigned) -> None:
+        file = tmp_path / "any name.json"
+        file.write_bytes(unsigned("0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"))
+        ran = call("import", "--format", "legacy", str(file), "--json")
+        assert (ran.code, ran.error["code"]) == (4, "unsigned_unknown")
+        assert "--trust-unsigned" in ran.error["hint"]
+        assert call("import", "--format", "legacy", str(file), "--trust-unsigned").code == 0

@@ -27,6 +27,7 @@ OTHER_VALUES: dict[str, tuple[str, str, object]] = {
     "lock_timeout_s": ("2.5", "2.5", 2.5),
     "sync_interval_s": ("1", "1", 1.0),
     "legacy": ("refuse", '"refuse"', "refuse"),
+    "key_provider": ("keyring", '"keyring"', "keyring"),
     "data_dir": ("/srv/d", '"/srv/d"', Path("/srv/d")),
     "state_dir": ("/srv/s", '"/srv/s"', Path("/srv/s")),
 }
@@ -82,6 +83,35 @@ class TestSources:
         assert load().config.signing_salt.reveal() == b"one"  # type: ignore[union-attr]
         loaded = load(SESSIONSTORE_SIGNING_SALT="two")
         assert loaded.config.signing_salt.reveal() == b"two"  # type: ignore[union-attr]
+
+    def test_a_descriptor_goes_with_its_provider_and_with_no_other(self, load: Load) -> None:
+        loaded = load(SESSIONSTORE_KEY_PROVIDER="descriptor", SESSIONSTORE_KEY_FD="9")
+        assert (loaded.config.key_provider, loaded.config.key_fd) == ("descriptor", 9)
+        for given in ({"SESSIONSTORE_KEY_FD": "9"}, {"SESSIONSTORE_KEY_PROVIDER": "descriptor"}):
+            with pytest.raises(ConfigError) as caught:
+                load(**given)
+            assert caught.value.fields["setting"] == "key_fd"
+            assert caught.value.reason == "a descriptor is needed with key_provider descriptor, and with no other"
+        for number in ("0", "2", "-1", "x"):
+            with pytest.raises(ConfigError):
+                load(SESSIONSTORE_KEY_PROVIDER="descriptor", SESSIONSTORE_KEY_FD=number)
+
+    def test_a_key_in_the_environment_goes_with_its_provider_and_is_in_no_setting(self, load: Load) -> None:
+        value = "5e" * 32
+        loaded = load(SESSIONSTORE_KEY_PROVIDER="environment", SESSIONSTORE_KEY=value)
+        assert loaded.config.key_provider == "environment"
+        assert value not in repr(loaded) and not hasattr(loaded.config, "key")
+        for given in ({}, {"SESSIONSTORE_KEY_PROVIDER": "descriptor", "SESSIONSTORE_KEY_FD": "9"}):
+            with pytest.raises(ConfigError) as caught:
+                load(SESSIONSTORE_KEY=value, **given)
+            assert (caught.value.setting, caught.value.source) == ("key_provider", "environment SESSIONSTORE_KEY")
+            assert value not in f"{caught.value} {caught.value.hint}"
+
+    def test_a_key_in_the_file_is_no_setting(self, write: Write, load: Load) -> None:
+        write(f'key = "{"5e" * 32}"\n')
+        with pytest.raises(ConfigError) as caught:
+            load(SESSIONSTORE_KEY_PROVIDER="environment")
+        assert "5e5e" not in f"{caught.value} {caught.value.hint}"
 
     def test_what_nobody_sets_is_the_default_and_says_so(self, load: Load) -> None:
         sources = load().sources

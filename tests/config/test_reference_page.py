@@ -15,6 +15,7 @@ from sessionstore.config.settings import (
     BY_NAME,
     ENVIRONMENT_PREFIX,
     HOME_NAME,
+    KEY_NAME,
     PASSED_NAMES,
     PASSED_PREFIXES,
     SETTINGS,
@@ -69,7 +70,7 @@ class TestReferencePage:
                 assert allowed.startswith("absolute path")
 
     def test_it_names_nothing_of_the_environment_that_means_nothing(self, page: str) -> None:
-        known = {ENVIRONMENT_PREFIX, *BY_ENVIRONMENT_NAME, HOME_NAME, *PASSED_NAMES, *PASSED_PREFIXES}
+        known = {ENVIRONMENT_PREFIX, *BY_ENVIRONMENT_NAME, HOME_NAME, KEY_NAME, *PASSED_NAMES, *PASSED_PREFIXES}
         assert set(re.findall(r"SESSIONSTORE_[A-Z_]*", page)) == known
 
     def test_it_names_no_setting_that_does_not_exist(self, page: str) -> None:

@@ -133,3 +133,38 @@ def long_file(shop: Workshop) -> bytes:
     """One save of some 3 MiB, sealed in four segments, and a small save behind it."""
     lines: Iterator[bytes] = (shop.entry(f"{number} " + "x" * 90_000) for number in range(40))
     return shop.file((shop.opening(), *lines), (shop.entry("last"),))
+
+
+@pytest.fixture(scope="session")
+def said() -> Callable[..., dict[str, Any]]:
+    """Makes a message of a file of format version 1."""
+
+    def message(content: str, timestamp: str, *, role: str = "user", **members: Any) -> dict[str, Any]:
+        return {"id": "m", "role": role, "content": content, "timestamp": timestamp, **members}
+
+    return message
+
+
+@pytest.fixture(scope="session")
+def old_file() -> Callable[..., dict[str, Any]]:
+    """Makes the object of a file of format version 1, with other or more members than the plain one has."""
+
+    def value(**members: Any) -> dict[str, Any]:
+        plain = {
+            "version": 1,
+            "id": Workshop.session_id,
+            "name": "Atlas",
+            "project_path": "/srv/demo/atlas",
+            "config": {"provider": "anthropic", "model": "m-1", "temperature": 0.7, "max_tokens": 4096},
+            "created_at": "2025-12-08T09:00:00.000001Z",
+            "updated_at": "2025-12-08T09:30:00.000000Z",
+            "closed_at": "2025-12-08T10:00:00.123456Z",
+            "conversation": [
+                {"id": "m2", "role": "assistant", "content": "Hi", "timestamp": "2025-12-08T09:02:00.000000Z"},
+                {"id": "m1", "role": "user", "content": "Hello", "timestamp": "2025-12-08T09:01:00.000000Z"},
+            ],
+            "todos": [{"content": "Read", "status": "in_progress", "active_form": "Reading"}],
+        }
+        return plain | members
+
+    return value

@@ -16,7 +16,7 @@ from sessionstore.errors import (
 )
 from sessionstore.fs import Directory
 from sessionstore.keystore import FileKeyStore
-from sessionstore.signing import Key, Keyring, new_key, pae
+from sessionstore.signing import Key, Keyring, added, closed, new_key, pae, promoted, retired, waiting_key
 
 CREATED_AT = "2026-01-31T12:00:00.000000Z"
 Edit = Callable[[dict[str, object]], None]
@@ -85,7 +85,8 @@ class TestKeeping:
     def test_the_file_is_what_the_format_page_says(self, file: Path, keyring: Keyring) -> None:
         text = file.read_text()
         key = keyring.primary
-        stored = f'{{"id":"{key.id}","secret":"{key.secret.hex()}","status":"primary","created_at":"{CREATED_AT}"}}'
+        stored = f'{{"id":"{key.id}","secret":"{key.secret.hex()}","status":"primary",'
+        stored += f'"rows":"counted","created_at":"{CREATED_AT}"}}'
         body = f'{{"format":1,"generation":1,"keys":[{stored}],"check":"'
         assert text.startswith('{"keyring":' + body)
         assert re.fullmatch(r'[0-9a-f]{16}"\},"mac":"[0-9a-f]{64}"\}\n', text[len('{"keyring":' + body) :])
@@ -229,3 +230,44 @@ class TestTheSalt:
         assert caught.value.fields["reason"] == "salt"
         assert "SESSIONSTORE_SIGNING_SALT" in caught.value.hint
         assert keys.load() is not None
+
+
+class TestReplace:
+    def test_a_changed_keyring_takes_the_place_of_the_old_one(
+        self, keys: FileKeyStore, keyring: Keyring, folder: Path
+    ) -> None:
+        newer = added(keyring, waiting_key(CREATED_AT))
+        assert newer is not None
+        keys.replace(newer)
+        assert secrets(keys.load()) == secrets(newer)
+        assert keys.found().generation == 2
+        assert (folder / "keyring").stat().st_mode & 0o777 == 0o600
+
+    def test_every_status_comes_back(self, keys: FileKeyStore, keyring: Keyring) -> None:
+        ring, old = keyring, keyring.primary.id
+        steps = (
+            lambda ring: added(ring, waiting_key(CREATED_AT)),
+            promoted,
+            closed,
+            lambda ring: retired(ring, old, "disabled"),
+            lambda ring: retired(ring, old, "destroyed"),
+        )
+        for step in steps:
+            newer = step(ring)
+            assert newer is not None
+            keys.replace(newer)
+            ring = keys.found()
+            assert ring.generation == newer.generation
+            states = [(key.id, key.status, key.rows, key.secret) for key in ring.keys]
+            assert states == [(key.id, key.status, key.rows, key.secret) for key in newer.keys]
+
+    def test_what_cannot_be_is_a_damaged_file(self, keys: FileKeyStore, keyring: Keyring, file: Path) -> None:
+        data = file.read_bytes()
+        file.write_bytes(data.replace(b'"rows":"counted"', b'"rows":"closed"'))
+        with pytest.raises(KeyCorruptError, match="whole keyring"):
+            keys.load()
+
+    def test_a_keyring_that_is_gone_is_said_to_be_missing(self, keys: FileKeyStore) -> None:
+        with pytest.raises(KeyUnavailableError) as caught:
+            keys.found()
+        assert caught.value.fields["reason"] == "missing"

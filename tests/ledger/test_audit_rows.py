@@ -56,7 +56,7 @@ THIRD = head(3, 6, start_seq=5, start_mac=SECOND.mac)
 @pytest.fixture
 def begun(ledger: Ledger) -> Ledger:
     """A log of three files."""
-    ledger.audit.begin(FIRST, None, None)
+    ledger.audit.begin(FIRST, None)
     ledger.audit.begin(SECOND, FIRST, closed(FIRST))
     ledger.audit.begin(THIRD, SECOND, closed(SECOND))
     return ledger
@@ -80,7 +80,7 @@ class TestRows:
         with pytest.raises(StoreUnavailableError):
             begun.audit.move(replace(THIRD, seq=8), THIRD)
         with pytest.raises(StoreUnavailableError):
-            begun.audit.begin(head(4, 9), THIRD, None)
+            begun.audit.begin(head(4, 9), THIRD)
         assert begun.audit.head() == moved
 
     def test_what_became_of_older_files_is_kept(self, begun: Ledger) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sessionstore.errors import LedgerCorruptError
 from sessionstore.fs import Directory
 from sessionstore.ledger import Head, Ledger
-from sessionstore.ledger.rows import RowSeal
+from sessionstore.ledger.tag import RowSeal
 from sessionstore.signing import Key, Keyring, new_key, pae
 
 MakeHead = Callable[..., Head]
@@ -151,7 +151,7 @@ class TestARowOfAnother:
         self, two: Ledger, make_head: MakeHead, tamper: Tamper, keyring: Keyring, open_ledger: Callable[..., Ledger]
     ) -> None:
         other = Key(new_key("2026-02-01T00:00:00.000000Z").secret, "verify_only", "2026-02-01T00:00:00.000000Z")
-        both = open_ledger(with_keyring=Keyring([keyring.primary, other], generation=2))
+        both = open_ledger(with_keyring=Keyring([keyring.primary, other], generation=1))
         tamper("UPDATE heads SET key_id = ?", other.id)
         with pytest.raises(LedgerCorruptError, match="changed outside"):
             both.head(make_head(1).session_id)

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from sessionstore import Config, SessionStore, errors, open_store
-from sessionstore.sessions.write import MAX_IDLE_LOGS
+from sessionstore.sessions.opened import MAX_IDLE_LOGS
 
 Eventful = Callable[..., SessionStore]
 
@@ -233,7 +233,7 @@ class TestWhatNoStampShows:
     def test_after_somebody_elses_save_the_last_seal_is_verified_in_a_log_kept_open(self, store: Any) -> None:
         id = store.create(entries=[{"n": 1}]).id
         store.append(id, [{"n": 2}])
-        kept = store._writer._idle[id]
+        kept = store._writer.logs._idle[id]
         kept.head = replace(kept.head, tag="another's")
         self.damaged(store, id, b'"rev":2', b'"rev":3')
         with pytest.raises(errors.InvalidSignatureError):

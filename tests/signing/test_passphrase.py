@@ -8,7 +8,15 @@ import hmac
 import pytest
 
 from sessionstore.errors import InvalidValueError
-from sessionstore.signing import PASSPHRASE_KEY_ID, SALT_BYTES, TagMismatch, key_id, passphrase_key
+from sessionstore.signing import (
+    PASSPHRASE_KEY_ID,
+    SALT_BYTES,
+    TagMismatch,
+    decrypted,
+    encrypted,
+    key_id,
+    passphrase_key,
+)
 
 SALT = bytes(range(SALT_BYTES))
 
@@ -42,3 +50,20 @@ class TestPassphraseKey:
         typed = b"caf\xe9 caf\xe9".decode("utf-8", "surrogateescape")
         expected = hmac.digest(scrypt(typed.encode("utf-8", "surrogatepass")), bytes(8), "sha256")
         assert passphrase_key(typed, SALT).tag() == expected
+
+
+class TestEncrypted:
+    @pytest.mark.parametrize("cost", [2**15, 2**16, 2**17, 2**18])
+    def test_each_allowed_cost_is_its_own_key(self, cost: int) -> None:
+        sealed = encrypted("correct horse", SALT, bytes(12), b"plain", b"beside", cost=cost)
+        assert decrypted("correct horse", SALT, bytes(12), sealed, b"beside", cost=cost) == b"plain"
+        other = 2**16 if cost == 2**15 else 2**15
+        with pytest.raises(TagMismatch):
+            decrypted("correct horse", SALT, bytes(12), sealed, b"beside", cost=other)
+
+    @pytest.mark.parametrize("cost", [0, 1, 2**14, 2**15 + 1, 2**19, 2**60])
+    def test_another_cost_is_refused_before_it_is_paid(self, cost: int) -> None:
+        with pytest.raises(ValueError, match=r"N from 2\^15 to 2\^18 is needed"):
+            decrypted("correct horse", SALT, bytes(12), bytes(32), b"", cost=cost)
+        with pytest.raises(ValueError, match=r"N from 2\^15 to 2\^18 is needed"):
+            encrypted("correct horse", SALT, bytes(12), b"", b"", cost=cost)

@@ -22,11 +22,12 @@ class Place:
     locks: Path
     runs: Path
     quarantine: Path
+    retired: Path
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    quarantine = tmp_path / "quarantine"
+    quarantine, retired = tmp_path / "quarantine", tmp_path / "retired"
     with (
         ExitStack() as opened,
         Directory.open(tmp_path / "sessions", create=True) as sessions,
@@ -35,8 +36,15 @@ def place(tmp_path: Path) -> Iterator[Place]:
     ):
         locks, runs = Locks(locks_directory), FileRuns(locks_directory, runs_directory)
         data = opened.enter_context(Directory.open(tmp_path))
-        backend = FileBackend(sessions, lambda: Directory.open(quarantine, create=True), locks, runs, data=data)
-        yield Place(backend, tmp_path / "sessions", tmp_path / "locks", tmp_path / "runs", quarantine)
+        backend = FileBackend(
+            sessions,
+            lambda: Directory.open(quarantine, create=True),
+            locks,
+            runs,
+            retired=lambda: Directory.open(retired, create=True),
+            data=data,
+        )
+        yield Place(backend, tmp_path / "sessions", tmp_path / "locks", tmp_path / "runs", quarantine, retired)
         locks.close()
 
 

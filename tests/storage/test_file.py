@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import sys
+import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sessionstore.storage import Backend, FileBackend, FileRuns, Log, Stamp
 
 ID = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
 NAME = f"{ID}.jsonl"
+OTHER = "1f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d.jsonl"
 
 Place = Any
 
@@ -234,3 +236,48 @@ class TestPurge:
         place.backend.keep(f"{ID}.tail", [b"x"])
         (tmp_path / "sessions" / f"{ID}.json").write_bytes(b"x")
         assert place.backend.purge(ID).removed == (f"sessions/{ID}.json",)
+
+
+class TestRetire:
+    def test_a_retired_file_is_moved_and_replaces_none(self, place: Place) -> None:
+        for number in range(3):
+            place.backend.write(NAME, [b"%d" % number], replace=False)
+            inode = os.stat(place.sessions / NAME).st_ino
+            where = place.backend.retire(NAME)
+            assert where is not None and os.stat(where).st_ino == inode
+        found = {path.name: path.read_bytes() for path in place.retired.glob("[!.]*")}
+        assert found == {NAME: b"0", f"{NAME}.2": b"1", f"{NAME}.3": b"2"}
+
+    def test_a_missing_one_makes_no_directory(self, place: Place) -> None:
+        assert place.backend.retire(NAME) is None
+        assert not place.retired.exists()
+
+    def test_one_that_vanishes_meanwhile_is_missing(self, place: Place) -> None:
+        place.backend.write(NAME, [b"x"], replace=False)
+
+        def late() -> Directory:
+            (place.sessions / NAME).unlink()
+            return Directory.open(place.retired, create=True)
+
+        place.backend._retired = late
+        assert place.backend.retire(NAME) is None
+
+    def test_a_system_that_refuses_leaves_it_where_it_is(self, place: Place) -> None:
+        place.backend.write(NAME, [b"x"], replace=False)
+        if not os.path.isdir("/dev/shm") or os.stat("/dev/shm").st_dev == os.stat(place.sessions).st_dev:
+            pytest.skip("needs a second file system")
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+            os.chmod(other, 0o700)
+            place.backend._retired = lambda: Directory.open(other)
+            with pytest.raises(StoreUnavailableError) as caught:
+                place.backend.retire(NAME)
+        assert caught.value.fields["outcome"] == "not_written"
+        assert (place.sessions / NAME).read_bytes() == b"x"
+
+    def test_only_what_was_retired_under_the_name_is_dropped(self, place: Place) -> None:
+        for name in (NAME, NAME, OTHER):
+            place.backend.write(name, [b"x"], replace=False)
+            place.backend.retire(name)
+        (place.retired / f"{NAME}.note").write_text("a person's own")
+        place.backend.drop_retired(NAME)
+        assert sorted(path.name for path in place.retired.glob("[!.]*")) == sorted([f"{NAME}.note", OTHER])

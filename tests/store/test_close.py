@@ -119,7 +119,7 @@ def test_a_log_that_cannot_be_used_any_more_costs_one_save(store: SessionStore) 
     """As after a device went away: the save is refused, the log let go, and the next save opens another."""
     session = store.create()
     rev = store.append(session.id, [{"n": 1}])
-    store._writer._idle[session.id].log.close()
+    store._writer.logs._idle[session.id].log.close()
     with pytest.raises(errors.StoreUnavailableError):
         store.append(session.id, [{"n": 2}])
     assert store.append(session.id, [{"n": 2}]) == rev + 1

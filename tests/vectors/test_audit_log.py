@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from sessionstore.audit.events import CUT, EVENTS, MAX_TEXT_BYTES, prepare
+from sessionstore.audit.events import EVENTS, prepare
+from sessionstore.audit.kinds import CUT, MAX_TEXT_BYTES
 from sessionstore.audit.lines import CONTEXT, MAX_LINE_BYTES, SUFFIX_BYTES, Lines, Place
 from sessionstore.audit.shelf import MAX_ASIDE_BYTES
 from sessionstore.signing import Key, Keyring
