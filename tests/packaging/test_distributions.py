@@ -126,7 +126,11 @@ class TestTheBounds:
         project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         pins = (repository / ".ci" / "oldest.txt").read_text(encoding="utf-8").splitlines()
         tested = {line.replace("==", ">=") for line in pins if not line.startswith("#")}
-        extras = {line for lines in project["optional-dependencies"].values() for line in lines}
+        # The SDKs of adapters are pinned in the environments of their own.
+        adapters = {path.stem for path in (repository / "sessionstore" / "integrations").iterdir()}
+        extras = {
+            line for name, lines in project["optional-dependencies"].items() if name not in adapters for line in lines
+        }
         assert tested == {*project["dependencies"], *extras}
 
 
