@@ -380,10 +380,12 @@ class TestStale:
             await ours.append_event(wired, changing(k=2))
             with pytest.raises(StaleSessionError):
                 await ours.append_event(Session.model_validate_json(session.model_dump_json()), changing(k=3))
+            short = Session(app_name=APP, user_id=USER, id=session.id, last_update_time=wired.last_update_time)
+            await ours.append_event(short, changing(k=3))  # it was got with no events, and nothing came since
             empty = Session(app_name=APP, user_id=USER, id=session.id)
             with pytest.raises(StaleSessionError):
                 await ours.append_event(empty, changing(k=3))
-            assert len((await again(ours, session)).events) == 2
+            assert len((await again(ours, session)).events) == 3
 
         run(main)
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from google.adk.errors import StaleSessionError
 from google.adk.errors.already_exists_error import AlreadyExistsError
 from google.adk.errors.session_not_found_error import SessionNotFoundError
 from google.adk.events.event import Event
@@ -108,10 +109,13 @@ class TestNames:
         for key in ('["adk","session","my_app"]', '["adk","session","my_app",1,"s"]', "adk:other", "something"):
             store.create(key=key)
         store.create(key='["adk","session","my_app","test_user","s"]')
+        said = {"kind": "session", "app": APP, "user": "another", "session": "t"}
+        store.create(key='["adk","session","my_app","test_user","t"]', config={"adk": said})
 
         async def main() -> None:
-            with pytest.raises(errors.MalformedError):
-                await service.get_session(app_name=APP, user_id=USER, session_id="s")
+            for id in ("s", "t"):
+                with pytest.raises(errors.MalformedError):
+                    await service.get_session(app_name=APP, user_id=USER, session_id=id)
             assert (await service.list_sessions(app_name="other")).sessions == []
 
         run(main)
@@ -221,6 +225,25 @@ class TestOthers:
 
         run(main)
 
+    def test_one_that_another_process_appends_to_at_the_same_moment_is_stale(
+        self, service: StoreSessionService, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def main() -> None:
+            session = await service.create_session(app_name=APP, user_id=USER)
+            copy, append = session.model_copy(deep=True), store.append
+
+            def second(*args: Any, **kwargs: Any) -> Any:
+                monkeypatch.undo()
+                asyncio.run(StoreSessionService(store).append_event(copy, changing(n=1)))
+                return append(*args, **kwargs)
+
+            monkeypatch.setattr(store, "append", second)
+            with pytest.raises(StaleSessionError):
+                await service.append_event(session, changing(n=2))
+            assert (await again(service, session)).state == {"n": 1}
+
+        run(main)
+
     def test_an_entry_of_another_release_is_told(self, service: StoreSessionService, store: SessionStore) -> None:
         async def main() -> None:
             await service.create_session(app_name=APP, user_id=USER, session_id="s")
@@ -238,8 +261,10 @@ class TestOthers:
             given = {"own": {"a": 1}, "app:x": {"a": 1}}
             session = await service.create_session(app_name=APP, user_id=USER, state=given)
             session.state["own"]["a"] = session.state["app:x"]["a"] = 2
-            for listed in (await service.list_sessions(app_name=APP)).sessions:
-                listed.state["own"]["a"] = listed.state["app:x"]["a"] = 3
+            await service.create_session(app_name=APP, user_id=USER, state={"own": {}})
+            one, two = (await service.list_sessions(app_name=APP)).sessions
+            one.state["own"]["a"] = one.state["app:x"]["a"] = 3
+            assert two.state["app:x"] == {"a": 1}
             assert (await again(service, session)).state == given
 
         run(main)
@@ -345,11 +370,13 @@ class TestFull:
 
         async def main() -> None:
             session = await service.create_session(app_name=APP, user_id=USER)
-            for number in range(8):
-                await service.append_event(session, changing(**{"app:x": f"{number}" * 300_000}))
+            for number in range(20):
+                await service.append_event(session, changing(**{"app:x": f"{number % 10}" * 300_000}))
+                if number % 6 == 5:  # the session itself is not what is to be full
+                    session = await service.create_session(app_name=APP, user_id=USER)
             with pytest.raises(errors.TooLargeError):
                 await service.append_event(session, changing(**{"app:y": "y" * 2_400_000}))
-            assert (await again(service, session)).state == {"app:x": "7" * 300_000}
+            assert (await again(service, session)).state == {"app:x": "9" * 300_000}
 
         run(main)
 
