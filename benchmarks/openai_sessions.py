@@ -7,6 +7,7 @@ import os
 import statistics
 import sys
 import time
+from array import array
 from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +21,7 @@ ITEMS = int(os.environ.get("BENCHMARK_ITEMS", "100000"))
 BURST = 500
 SHORT = 1000
 READS = 200
-POPS = 20
+POPS = 50
 
 
 def run(directory: Path) -> list[Row]:
@@ -47,7 +48,7 @@ async def _measured(store: SessionStore, directory: Path) -> list[Row]:
         await pool_of(store).call(store.append, own, items)  # as `AsyncSessionStore.append` does
 
     ways: tuple[Callable[[list[Any]], Awaitable[None]], ...] = (adapter.add_items, append, sqlite.add_items)
-    spent: tuple[list[float], ...] = ([], [], [])
+    spent = tuple(array("d", bytes(8 * ITEMS)) for _ in ways)  # made now: what is measured is not our own notes
     memory: list[float] = []
     for begin in range(0, ITEMS, BURST):
         # In bursts, taking turns: a busy moment hits all, and no file's syncs pay for another's.
@@ -56,13 +57,13 @@ async def _measured(store: SessionStore, directory: Path) -> list[Row]:
                 items = [_item(number)]
                 start = time.perf_counter()
                 await way(items)
-                times.append(time.perf_counter() - start)
+                times[number] = time.perf_counter() - start
         memory.append(_resident_mib())
     tenth = ITEMS // 10
     first_ms, last_ms = (statistics.median(part) * 1000 for part in (spent[0][:tenth], spent[0][-tenth:]))
     own_ms, sqlite_ms = (statistics.median(times[-tenth:]) * 1000 for times in spent[1:])
-    reads = [await _each(lambda each=each: each.get_items(20)) for each in (adapter, short)]
-    pops = [await _each(each.pop_item, POPS) for each in (adapter, short)]
+    reads = await _in_turns(READS, lambda: adapter.get_items(20), lambda: short.get_items(20))
+    pops = await _in_turns(POPS, adapter.pop_item, short.pop_item)
     if len(await adapter.get_items()) != ITEMS - POPS or (await adapter.get_items(1))[0] != _item(ITEMS - POPS - 1):
         raise AssertionError("items were lost or doubled")
     sqlite.close()
@@ -77,14 +78,15 @@ async def _measured(store: SessionStore, directory: Path) -> list[Row]:
     ]
 
 
-async def _each(call: Callable[[], Awaitable[object]], count: int = READS) -> float:
-    """Median milliseconds of some calls."""
-    times = []
+async def _in_turns(count: int, *calls: Callable[[], Awaitable[object]]) -> list[float]:
+    """Median milliseconds of each call, the calls taking turns, so that a busy moment hits all."""
+    times: list[list[float]] = [[] for _ in calls]
     for _ in range(count):
-        start = time.perf_counter()
-        await call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times) * 1000
+        for call, spent in zip(calls, times, strict=True):
+            start = time.perf_counter()
+            await call()
+            spent.append(time.perf_counter() - start)
+    return [statistics.median(spent) * 1000 for spent in times]
 
 
 def _item(number: int) -> dict[str, Any]:
