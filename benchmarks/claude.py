@@ -28,9 +28,9 @@ def run(directory: Path) -> list[Row]:
 
 
 async def _run(store: SessionStore) -> list[Row]:
-    from sessionstore.integrations.claude import ClaudeSessionStore
+    from sessionstore.integrations.claude import SealedSessionStore
 
-    claude = ClaudeSessionStore(store)
+    claude = SealedSessionStore(store)
     blocking, awaited = store.create(name="own").id, store.create(name="own, awaited").id
     key: Any = {"project_key": "p", "session_id": "s"}
     ours: list[float] = []

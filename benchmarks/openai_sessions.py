@@ -36,7 +36,7 @@ def run(directory: Path) -> list[Row]:
 async def _measured(store: SessionStore, directory: Path) -> list[Row]:
     from agents import SQLiteSession
 
-    from sessionstore.integrations.openai_agents import SealedSession
+    from sessionstore.integrations.openai import SealedSession
 
     adapter, sqlite = SealedSession("long", store), SQLiteSession("long", directory / "sdk.db")
     short = SealedSession("short", store)

@@ -1,8 +1,8 @@
-"""Agents of the Agent Client Protocol whose sessions are sealed: `StoredSessions`. Needs the extra `acp`."""
+"""Agents of the Agent Client Protocol whose sessions are sealed: `SealedSessions`. Needs the extra `acp`."""
 
 from __future__ import annotations
 
-from sessionstore.integrations.acp.agent import StoredSessions
+from sessionstore.integrations.acp.agent import SealedSessions
 from sessionstore.integrations.acp.turns import Turn
 
-__all__ = ["StoredSessions", "Turn"]
+__all__ = ["SealedSessions", "Turn"]

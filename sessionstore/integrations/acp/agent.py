@@ -1,4 +1,4 @@
-"""`StoredSessions`: the part of an agent of the Agent Client Protocol that has to do with sessions.
+"""`SealedSessions`: the part of an agent of the Agent Client Protocol that has to do with sessions.
 
 It takes an `AsyncSessionStore`: the SDK is asyncio only, and a run is entered and left without blocking the loop.
 
@@ -72,7 +72,7 @@ class Active:
     turns: int = 0
 
 
-class StoredSessions:
+class SealedSessions:
     """A mixin that answers new, load, resume, list, delete, close and fork; one object for one connection.
 
     Add `prompt`, and run it: `await run_agent(MyAgent(store), use_unstable_protocol=True)`. Without that argument the

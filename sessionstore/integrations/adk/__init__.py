@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sessionstore.integrations.adk.service import StoreSessionService
+from sessionstore.integrations.adk.service import SealedSessionService
 
-__all__ = ["StoreSessionService"]
+__all__ = ["SealedSessionService"]

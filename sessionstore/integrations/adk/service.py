@@ -1,4 +1,4 @@
-"""`StoreSessionService`: what ADK asks of a session service.
+"""`SealedSessionService`: what ADK asks of a session service.
 
 The calls run on a few threads of their own and never block the event loop. Cancelling one does not undo it; an event
 that is appended again after that is there once. Nothing is given to ADK that was not verified before.
@@ -30,8 +30,8 @@ from sessionstore.store import SessionStore
 _STALE = "The session has been modified in storage since it was loaded. Get it again, and append to what it is now."
 
 
-class StoreSessionService(BaseSessionService):
-    """A session service over an open store: `Runner(…, session_service=StoreSessionService(store))`.
+class SealedSessionService(BaseSessionService):
+    """A session service over an open store: `Runner(…, session_service=SealedSessionService(store))`.
 
     Any number of runners, tasks and processes may use the same sessions at once. The store has to stay open as long as
     it is used; the service does not close it.

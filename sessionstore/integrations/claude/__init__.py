@@ -1,7 +1,7 @@
-"""The Claude Agent SDK's `SessionStore` over a sealed store: `ClaudeSessionStore`. Needs the extra `claude`."""
+"""The Claude Agent SDK's `SessionStore` over a sealed store: `SealedSessionStore`. Needs the extra `claude`."""
 
 from __future__ import annotations
 
-from sessionstore.integrations.claude.adapter import ClaudeSessionStore
+from sessionstore.integrations.claude.adapter import SealedSessionStore
 
-__all__ = ["ClaudeSessionStore"]
+__all__ = ["SealedSessionStore"]

@@ -1,4 +1,4 @@
-"""`ClaudeSessionStore`: what `ClaudeAgentOptions(session_store=…)` takes, over a sealed store.
+"""`SealedSessionStore`: what `ClaudeAgentOptions(session_store=…)` takes, over a sealed store.
 
 It takes a blocking store that is open, and not an `AsyncSessionStore`: that one opens in an `async with` and belongs to
 one asyncio loop, while the SDK also runs on trio, and its options are often made before there is a loop.
@@ -39,7 +39,7 @@ T = TypeVar("T")
 _threads: anyio.lowlevel.RunVar[anyio.CapacityLimiter] = anyio.lowlevel.RunVar("sessionstore.claude")
 
 
-class ClaudeSessionStore:
+class SealedSessionStore:
     """The transcripts of the Claude Agent SDK in a sealed store: `ClaudeAgentOptions(session_store=…)`.
 
     Use one object for any number of clients, tasks, threads and event loops; any number of processes may have their own

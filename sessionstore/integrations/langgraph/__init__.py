@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sessionstore.integrations.langgraph.saver import SessionStoreSaver
+from sessionstore.integrations.langgraph.saver import SealedSaver
 
-__all__ = ["SessionStoreSaver"]
+__all__ = ["SealedSaver"]

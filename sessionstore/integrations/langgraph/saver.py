@@ -1,4 +1,4 @@
-"""`SessionStoreSaver`: what LangGraph asks of a checkpointer, blocking and awaited.
+"""`SealedSaver`: what LangGraph asks of a checkpointer, blocking and awaited.
 
 The blocking calls are the implementation. The awaited ones run them on a few threads of their own and never block the
 event loop; cancelling one does not undo it, and doing it again does no harm: a checkpoint or a write that is put twice
@@ -41,8 +41,8 @@ from sessionstore.integrations.langgraph.threads import Threads
 from sessionstore.store import SessionStore
 
 
-class SessionStoreSaver(BaseCheckpointSaver[str]):
-    """A checkpointer over an open store: `graph = builder.compile(checkpointer=SessionStoreSaver(store))`.
+class SealedSaver(BaseCheckpointSaver[str]):
+    """A checkpointer over an open store: `graph = builder.compile(checkpointer=SealedSaver(store))`.
 
     Each `thread_id` is one session; its namespaces and checkpoints lie in it. Any number of graphs, tasks, threads and
     processes may use the same threads at once. The store has to stay open as long as it is used; it does not close it.

@@ -57,9 +57,9 @@ def connect(home: Path) -> Connect:
     from acp.client.connection import ClientSideConnection
 
     from sessionstore import Config, open_async_store
-    from sessionstore.integrations.acp import StoredSessions
+    from sessionstore.integrations.acp import SealedSessions
 
-    class Echo(StoredSessions):
+    class Echo(SealedSessions):
         """Says what it hears."""
 
         cancelled: str | None = None
@@ -81,7 +81,7 @@ def connect(home: Path) -> Connect:
             self.seen.append((session_id, update.model_dump(mode="json", by_alias=True, exclude_none=True)))
 
     @asynccontextmanager
-    async def opened(agent_class: type[StoredSessions] = Echo, **settings: Any) -> AsyncIterator[Ends]:
+    async def opened(agent_class: type[SealedSessions] = Echo, **settings: Any) -> AsyncIterator[Ends]:
         config = Config(data_dir=home / "data", state_dir=home / "state", lock_timeout_s=0.3, **settings)
         async with AsyncExitStack() as held:
             store = await held.enter_async_context(open_async_store(config=config))

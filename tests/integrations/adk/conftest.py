@@ -13,7 +13,7 @@ pytest.importorskip("google.adk.sessions", reason="Google ADK is not here: pip i
 
 if TYPE_CHECKING:
     from sessionstore import SessionStore
-    from sessionstore.integrations.adk import StoreSessionService
+    from sessionstore.integrations.adk import SealedSessionService
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +37,8 @@ def store(home: Path) -> Iterator[SessionStore]:
 
 
 @pytest.fixture
-def service(store: SessionStore) -> StoreSessionService:
+def service(store: SessionStore) -> SealedSessionService:
     """A session service over the store."""
-    from sessionstore.integrations.adk import StoreSessionService
+    from sessionstore.integrations.adk import SealedSessionService
 
-    return StoreSessionService(store)
+    return SealedSessionService(store)

@@ -19,7 +19,7 @@ from google.adk.tools.tool_confirmation import ToolConfirmation
 from google.genai import types
 
 from sessionstore import SessionStore
-from sessionstore.integrations.adk import StoreSessionService
+from sessionstore.integrations.adk import SealedSessionService
 
 APP, USER = "my_app", "test_user"
 
@@ -31,7 +31,7 @@ class Both:
         self._store = store
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(StoreSessionService(self._store), name)
+        return getattr(SealedSessionService(self._store), name)
 
 
 @pytest.fixture(params=["held", "anew", "memory"])
@@ -39,7 +39,7 @@ def any_service(request: pytest.FixtureRequest, store: SessionStore) -> Any:
     """Each test holds for ADK's own service too: so it says what ADK asks, and not what we do."""
     if request.param == "memory":
         return InMemorySessionService()
-    return StoreSessionService(store) if request.param == "held" else Both(store)
+    return SealedSessionService(store) if request.param == "held" else Both(store)
 
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
@@ -329,7 +329,7 @@ class TestEvents:
 @pytest.fixture(params=["held", "anew"])
 def ours(request: pytest.FixtureRequest, store: SessionStore) -> Any:
     """For what ADK asks of services that keep sessions, which its own in memory does not do."""
-    return StoreSessionService(store) if request.param == "held" else Both(store)
+    return SealedSessionService(store) if request.param == "held" else Both(store)
 
 
 class TestStale:
@@ -361,7 +361,7 @@ class TestStale:
 
         run(main)
 
-    def test_tasks_that_share_a_session_append_one_after_the_other(self, service: StoreSessionService) -> None:
+    def test_tasks_that_share_a_session_append_one_after_the_other(self, service: SealedSessionService) -> None:
         async def main() -> None:
             session = await service.create_session(app_name=APP, user_id=USER)
             await asyncio.gather(*(service.append_event(session, changing(**{f"k{n}": n})) for n in range(20)))

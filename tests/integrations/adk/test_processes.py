@@ -11,7 +11,7 @@ from pathlib import Path
 from google.adk.sessions.session import Session
 
 from sessionstore import SessionStore
-from sessionstore.integrations.adk import StoreSessionService
+from sessionstore.integrations.adk import SealedSessionService
 
 COMMON = """
 import asyncio, os, sys
@@ -19,7 +19,7 @@ from google.adk.errors import StaleSessionError
 from google.adk.events.event import Event
 from google.adk.events.event_actions import EventActions
 from sessionstore import open_store
-from sessionstore.integrations.adk import StoreSessionService
+from sessionstore.integrations.adk import SealedSessionService
 
 NAMES = dict(app_name="app", user_id="user", session_id="s")
 
@@ -36,7 +36,7 @@ async def append(service, **change):
 WRITER = """
 async def main(name):
     with open_store(sys.argv[1]) as store:
-        service = StoreSessionService(store)
+        service = SealedSessionService(store)
         print("ready", flush=True)
         sys.stdin.readline()
         for number in range(15):
@@ -48,7 +48,7 @@ asyncio.run(main(sys.argv[2]))
 
 FORKED = """
 with open_store(sys.argv[1]) as store:
-    service = StoreSessionService(store)
+    service = SealedSessionService(store)
     asyncio.run(append(service, parent=1))
     child = os.fork()
     if child == 0:
@@ -76,14 +76,14 @@ def go(child: subprocess.Popen[str]) -> None:
 
 
 def found(store: SessionStore) -> Session:
-    service = StoreSessionService(store)
+    service = SealedSessionService(store)
     session = asyncio.run(service.get_session(app_name="app", user_id="user", session_id="s"))
     assert session is not None
     return session
 
 
 def test_processes_append_to_one_session_at_once_and_nothing_is_lost(home: Path, store: SessionStore) -> None:
-    asyncio.run(StoreSessionService(store).create_session(app_name="app", user_id="user", session_id="s"))
+    asyncio.run(SealedSessionService(store).create_session(app_name="app", user_id="user", session_id="s"))
     children = [start(home, name) for name in "abc"]
     for child in children:
         go(child)

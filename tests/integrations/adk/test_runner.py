@@ -23,7 +23,7 @@ from google.adk.errors.session_not_found_error import SessionNotFoundError
 from google.genai import types
 
 from sessionstore import SessionStore, errors, open_store
-from sessionstore.integrations.adk import StoreSessionService
+from sessionstore.integrations.adk import SealedSessionService
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 
@@ -61,7 +61,7 @@ async def ask(runner: Runner, text: str) -> list[str]:
 
 
 def runner_over(store: SessionStore, root: Any) -> Runner:
-    return Runner(app_name=APP, agent=root, session_service=StoreSessionService(store), auto_create_session=True)
+    return Runner(app_name=APP, agent=root, session_service=SealedSessionService(store), auto_create_session=True)
 
 
 class TestConversation:
@@ -81,7 +81,7 @@ class TestConversation:
             last = agent(["Cold."], name="last", instruction="It is {user:city}, see {temp:draft}.")
             root = SequentialAgent(name="all", sub_agents=[first, hidden, last])
             assert await ask(runner_over(store, root), "Where?") == ["Oslo", "a draft", "Cold."]
-            service = StoreSessionService(store)
+            service = SealedSessionService(store)
             assert await service.get_user_state(app_name=APP, user_id=USER) == {"city": "Oslo"}
             found = await service.get_session(app_name=APP, user_id=USER, session_id=ID)
             assert found is not None
@@ -101,7 +101,7 @@ class TestConversation:
             for number in (1, 2):
                 root = agent([call, f"{number}"], tools=[count])
                 assert await ask(runner_over(store, root), "Count!") == [f"{number}"]
-            found = await StoreSessionService(store).get_session(app_name=APP, user_id=USER, session_id=ID)
+            found = await SealedSessionService(store).get_session(app_name=APP, user_id=USER, session_id=ID)
             assert found is not None
             assert found.state["calls"] == 2
             assert [event.author for event in found.events] == ["user", *["assistant"] * 3] * 2
@@ -109,13 +109,13 @@ class TestConversation:
         asyncio.run(main())
 
     def test_an_unknown_session_is_adks_error(self, store: SessionStore) -> None:
-        runner = Runner(app_name=APP, agent=agent([]), session_service=StoreSessionService(store))
+        runner = Runner(app_name=APP, agent=agent([]), session_service=SealedSessionService(store))
         with pytest.raises(SessionNotFoundError):
             asyncio.run(ask(runner, "Anybody?"))
 
     def test_who_comes_between_stops_the_run(self, store: SessionStore) -> None:
         async def main() -> None:
-            service = StoreSessionService(store)
+            service = SealedSessionService(store)
             other = runner_over(store, agent(["In between."]))
 
             async def between(callback_context: Any) -> None:

@@ -19,7 +19,7 @@ from google.adk.sessions.base_session_service import GetSessionConfig
 from google.adk.sessions.session import Session
 
 from sessionstore import Config, SessionStore, errors, open_store
-from sessionstore.integrations.adk import StoreSessionService
+from sessionstore.integrations.adk import SealedSessionService
 from sessionstore.integrations.adk.names import SessionName, StateName
 
 APP, USER = "my_app", "test_user"
@@ -41,7 +41,7 @@ def changing(**change: Any) -> Event:
     return Event(invocation_id="inv", author="user", actions=EventActions(state_delta=change))
 
 
-async def again(service: StoreSessionService, session: Session) -> Session:
+async def again(service: SealedSessionService, session: Session) -> Session:
     found = await service.get_session(app_name=session.app_name, user_id=session.user_id, session_id=session.id)
     assert found is not None
     return found
@@ -50,14 +50,14 @@ async def again(service: StoreSessionService, session: Session) -> Session:
 class TestNames:
     @pytest.mark.parametrize("part", ["app_name", "user_id", "session_id"])
     def test_names_that_look_alike_are_apart(
-        self, service: StoreSessionService, store: SessionStore, part: str
+        self, service: SealedSessionService, store: SessionStore, part: str
     ) -> None:
         async def main() -> None:
             rest = {"app_name": "a", "user_id": "b", "session_id": "c"}
             for number, name in enumerate(LOOK_ALIKES):
                 state = {"n": number, "user:n": number, "app:n": number}
                 await service.create_session(**{**rest, part: name}, state=state)  # type: ignore[arg-type]
-            for each in (service, StoreSessionService(store)):
+            for each in (service, SealedSessionService(store)):
                 for number, name in enumerate(LOOK_ALIKES):
                     found = await each.get_session(**{**rest, part: name})  # type: ignore[arg-type]
                     assert found is not None
@@ -72,7 +72,7 @@ class TestNames:
 
         run(main)
 
-    def test_parts_do_not_run_into_each_other(self, service: StoreSessionService) -> None:
+    def test_parts_do_not_run_into_each_other(self, service: SealedSessionService) -> None:
         async def main() -> None:
             names = list(itertools.product(["", "a", 'a","b', "a:b"], repeat=3))
             for number, (app, user, id) in enumerate(names):
@@ -89,7 +89,7 @@ class TestNames:
         assert len(set(keys)) == 4
 
     @pytest.mark.parametrize("name", [None, 7, b"a", "\ud800", ["a"]])
-    def test_what_is_no_text_is_refused(self, service: StoreSessionService, name: Any) -> None:
+    def test_what_is_no_text_is_refused(self, service: SealedSessionService, name: Any) -> None:
         async def main() -> None:
             calls = [
                 service.create_session(app_name=name, user_id=USER),
@@ -104,7 +104,7 @@ class TestNames:
         run(main)
 
     def test_other_sessions_of_the_store_are_no_sessions_of_adk(
-        self, service: StoreSessionService, store: SessionStore
+        self, service: SealedSessionService, store: SessionStore
     ) -> None:
         for key in ('["adk","session","my_app"]', '["adk","session","my_app",1,"s"]', "adk:other", "something"):
             store.create(key=key)
@@ -123,7 +123,7 @@ class TestNames:
 
 class TestCancelling:
     def test_a_call_that_is_cancelled_half_way_and_repeated_is_saved_once(
-        self, service: StoreSessionService, store: SessionStore
+        self, service: SealedSessionService, store: SessionStore
     ) -> None:
         async def main() -> None:
             session = await service.create_session(app_name=APP, user_id=USER, session_id="s")
@@ -142,7 +142,7 @@ class TestCancelling:
             await service.append_event(session, event)
             assert session.events == [event]
             await service.append_event(session, changing(n=2))
-            for each in (service, StoreSessionService(store)):
+            for each in (service, SealedSessionService(store)):
                 found = await again(each, session)
                 assert [event.actions.state_delta["n"] for event in found.events] == [1, 2]
                 assert found.state == {"n": 2, "user:n": 1}
@@ -150,12 +150,12 @@ class TestCancelling:
         run(main)
 
     def test_an_answer_that_got_lost_is_made_good_by_appending_again(
-        self, service: StoreSessionService, store: SessionStore
+        self, service: SealedSessionService, store: SessionStore
     ) -> None:
         async def main() -> None:
             session = await service.create_session(app_name=APP, user_id=USER)
             lost, event = session.model_copy(deep=True), changing(n=1)
-            await StoreSessionService(store).append_event(lost, event)  # a process that died before it could say so
+            await SealedSessionService(store).append_event(lost, event)  # a process that died before it could say so
             await service.append_event(session, event.model_copy(deep=True))
             assert session == lost
             await service.append_event(session, changing(n=2))
@@ -163,7 +163,9 @@ class TestCancelling:
 
         run(main)
 
-    def test_the_event_loop_goes_on_while_a_call_waits(self, service: StoreSessionService, store: SessionStore) -> None:
+    def test_the_event_loop_goes_on_while_a_call_waits(
+        self, service: SealedSessionService, store: SessionStore
+    ) -> None:
         async def main() -> None:
             session = await service.create_session(app_name=APP, user_id=USER, session_id="s")
             summary = store.find(SessionName(APP, USER, "s").key)
@@ -180,7 +182,7 @@ class TestCancelling:
 
 class TestOthers:
     def test_one_that_is_renamed_meanwhile_is_not_stale(
-        self, service: StoreSessionService, store: SessionStore
+        self, service: SealedSessionService, store: SessionStore
     ) -> None:
         async def main() -> None:
             session = await service.create_session(app_name=APP, user_id=USER, session_id="s")
@@ -194,7 +196,7 @@ class TestOthers:
         run(main)
 
     def test_one_that_is_renamed_or_deleted_at_the_same_moment(
-        self, service: StoreSessionService, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+        self, service: SealedSessionService, store: SessionStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def first(name: str, act: Callable[..., Any]) -> None:
             whole = getattr(store, name)
@@ -218,7 +220,7 @@ class TestOthers:
             first("append", store.delete)  # of the user's state
             await service.append_event(other, changing(**{"user:b": 2}))
             assert await service.get_user_state(app_name=APP, user_id=USER) == {"b": 2}
-            other_service = StoreSessionService(store)
+            other_service = SealedSessionService(store)
             monkeypatch.setattr(store, "get_or_create", _made_before(store, monkeypatch))
             with pytest.raises(AlreadyExistsError):
                 await other_service.create_session(app_name=APP, user_id=USER, session_id="raced")
@@ -226,7 +228,7 @@ class TestOthers:
         run(main)
 
     def test_one_that_another_process_appends_to_at_the_same_moment_is_stale(
-        self, service: StoreSessionService, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+        self, service: SealedSessionService, store: SessionStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def main() -> None:
             session = await service.create_session(app_name=APP, user_id=USER)
@@ -234,7 +236,7 @@ class TestOthers:
 
             def second(*args: Any, **kwargs: Any) -> Any:
                 monkeypatch.undo()
-                asyncio.run(StoreSessionService(store).append_event(copy, changing(n=1)))
+                asyncio.run(SealedSessionService(store).append_event(copy, changing(n=1)))
                 return append(*args, **kwargs)
 
             monkeypatch.setattr(store, "append", second)
@@ -244,19 +246,19 @@ class TestOthers:
 
         run(main)
 
-    def test_an_entry_of_another_release_is_told(self, service: StoreSessionService, store: SessionStore) -> None:
+    def test_an_entry_of_another_release_is_told(self, service: SealedSessionService, store: SessionStore) -> None:
         async def main() -> None:
             await service.create_session(app_name=APP, user_id=USER, session_id="s")
             summary = store.find(SessionName(APP, USER, "s").key)
             assert summary is not None
             store.append(summary.id, [{"type": "adk/event", "event": "?"}])
-            for each in (service, StoreSessionService(store)):
+            for each in (service, SealedSessionService(store)):
                 with pytest.raises(errors.MalformedError, match="another release"):
                     await each.get_session(app_name=APP, user_id=USER, session_id="s")
 
         run(main)
 
-    def test_what_was_given_out_may_be_changed(self, service: StoreSessionService) -> None:
+    def test_what_was_given_out_may_be_changed(self, service: SealedSessionService) -> None:
         async def main() -> None:
             given = {"own": {"a": 1}, "app:x": {"a": 1}}
             session = await service.create_session(app_name=APP, user_id=USER, state=given)
@@ -283,7 +285,7 @@ def _made_before(store: SessionStore, monkeypatch: pytest.MonkeyPatch) -> Callab
 
 class TestCost:
     def test_a_turn_reads_and_writes_as_much_at_the_end_as_at_the_beginning(
-        self, service: StoreSessionService, monkeypatch: pytest.MonkeyPatch
+        self, service: SealedSessionService, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         total = [0, 0]
         pread, pwrite = os.pread, os.pwrite
@@ -315,7 +317,7 @@ class TestCost:
         run(main)
 
     def test_a_shared_state_does_not_grow_with_its_changes(
-        self, service: StoreSessionService, store: SessionStore
+        self, service: SealedSessionService, store: SessionStore
     ) -> None:
         async def main() -> None:
             session = await service.create_session(app_name=APP, user_id=USER)
@@ -324,12 +326,12 @@ class TestCost:
             summary = store.find(StateName(APP, USER).key)
             assert summary is not None
             assert summary.entries < 300
-            assert (await again(StoreSessionService(store), session)).state["user:n"] == 599
+            assert (await again(SealedSessionService(store), session)).state["user:n"] == 599
 
         run(main)
 
     def test_what_is_held_is_bounded(self, store: SessionStore) -> None:
-        service = StoreSessionService(store, max_held_bytes=100_000)
+        service = SealedSessionService(store, max_held_bytes=100_000)
 
         async def main() -> None:
             for number in range(20):
@@ -351,7 +353,7 @@ class TestFull:
             yield store
 
     def test_a_full_session_is_compacted_once_and_then_told(self, small: SessionStore) -> None:
-        service = StoreSessionService(small)
+        service = SealedSessionService(small)
 
         async def main() -> None:
             session = await service.create_session(app_name=APP, user_id=USER)
@@ -360,13 +362,13 @@ class TestFull:
                     await service.append_event(session, Event(author="user"))
             count = len(session.events)
             assert count * len(session.events[0].model_dump_json(exclude_none=True)) > 2_500_000 * SHARE
-            found = await again(StoreSessionService(small), session)
+            found = await again(SealedSessionService(small), session)
             assert found == session
 
         run(main)
 
     def test_a_shared_state_that_is_full_is_compacted(self, small: SessionStore) -> None:
-        service = StoreSessionService(small)
+        service = SealedSessionService(small)
 
         async def main() -> None:
             session = await service.create_session(app_name=APP, user_id=USER)
@@ -382,7 +384,7 @@ class TestFull:
 
 
 class TestDamage:
-    async def made(self, service: StoreSessionService) -> Session:
+    async def made(self, service: SealedSessionService) -> Session:
         session = await service.create_session(app_name=APP, user_id=USER, session_id="s", state={"user:u": 1})
         for number in range(3):
             await service.append_event(session, changing(n=number))
@@ -392,7 +394,7 @@ class TestDamage:
     @pytest.mark.parametrize("held", [True, False])
     @pytest.mark.parametrize("place", [40, 0.5, -20])
     def test_one_changed_byte_is_refused(
-        self, service: StoreSessionService, store: SessionStore, home: Any, what: str, held: bool, place: float
+        self, service: SealedSessionService, store: SessionStore, home: Any, what: str, held: bool, place: float
     ) -> None:
         async def main() -> None:
             session = await self.made(service)
@@ -404,7 +406,7 @@ class TestDamage:
             data = bytearray(log.read_bytes())
             data[int(len(data) * place) if 0 < place < 1 else int(place)] ^= 1
             log.write_bytes(data)
-            used = service if held else StoreSessionService(store)
+            used = service if held else SealedSessionService(store)
             calls: list[Awaitable[Any]] = [
                 used.get_session(app_name=APP, user_id=USER, session_id="s"),
                 used.get_session(
@@ -426,7 +428,7 @@ class TestDamage:
 
         run(main)
 
-    def test_other_users_are_not_affected(self, service: StoreSessionService, store: SessionStore, home: Any) -> None:
+    def test_other_users_are_not_affected(self, service: SealedSessionService, store: SessionStore, home: Any) -> None:
         async def main() -> None:
             await self.made(service)
             other = await service.create_session(app_name=APP, user_id="other")
@@ -434,7 +436,7 @@ class TestDamage:
             assert summary is not None
             log = home / "data" / "sessions" / f"{summary.id}.jsonl"
             log.write_bytes(log.read_bytes().replace(b'"n":1', b'"n":7'))
-            fresh = StoreSessionService(store)
+            fresh = SealedSessionService(store)
             await fresh.append_event(await again(fresh, other), changing(n=1))
             listed = await fresh.list_sessions(app_name=APP, user_id="other")
             assert [session.state for session in listed.sessions] == [{"n": 1}]
@@ -442,7 +444,7 @@ class TestDamage:
         run(main)
 
     def test_a_session_put_back_to_an_older_state_is_refused(
-        self, service: StoreSessionService, store: SessionStore, home: Any
+        self, service: SealedSessionService, store: SessionStore, home: Any
     ) -> None:
         async def main() -> None:
             session = await self.made(service)
@@ -452,14 +454,14 @@ class TestDamage:
             old = log.read_bytes()
             await service.append_event(session, changing(n=3))
             log.write_bytes(old)
-            for each in (service, StoreSessionService(store)):
+            for each in (service, SealedSessionService(store)):
                 with pytest.raises(errors.RollbackError):
                     await again(each, session)
 
         run(main)
 
 
-def test_threads_of_one_process_use_one_service(service: StoreSessionService) -> None:
+def test_threads_of_one_process_use_one_service(service: SealedSessionService) -> None:
     def work(number: int) -> None:
         async def main() -> None:
             session = await service.create_session(app_name=APP, user_id=f"{number}")

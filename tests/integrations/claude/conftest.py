@@ -13,7 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from sessionstore import SessionStore
-    from sessionstore.integrations.claude import ClaudeSessionStore
+    from sessionstore.integrations.claude import SealedSessionStore
 
 if find_spec("claude_agent_sdk") is None:
 
@@ -91,11 +91,11 @@ def plain(home: Path) -> Iterator[SessionStore]:
 
 
 @pytest.fixture
-def claude(plain: SessionStore) -> ClaudeSessionStore:
+def claude(plain: SessionStore) -> SealedSessionStore:
     """What is tested."""
-    from sessionstore.integrations.claude import ClaudeSessionStore
+    from sessionstore.integrations.claude import SealedSessionStore
 
-    return ClaudeSessionStore(plain)
+    return SealedSessionStore(plain)
 
 
 @pytest.fixture

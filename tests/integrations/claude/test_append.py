@@ -15,7 +15,7 @@ from claude_agent_sdk.testing import run_session_store_conformance
 
 from sessionstore import SessionStore, open_store
 from sessionstore.errors import InvalidValueError, MalformedError, StoreUnavailableError, TooLargeError
-from sessionstore.integrations.claude import ClaudeSessionStore
+from sessionstore.integrations.claude import SealedSessionStore
 from sessionstore.integrations.claude.transcripts import Transcripts
 
 KEY: Any = {"project_key": "proj", "session_id": "sess"}
@@ -34,15 +34,15 @@ class TestTheContract:
     def test_the_sdks_own_conformance_suite_passes(self, home: Path) -> None:
         stores = []
 
-        def make() -> ClaudeSessionStore:
+        def make() -> SealedSessionStore:
             stores.append(open_store(home / str(len(stores)), environ={}))
-            return ClaudeSessionStore(stores[-1])
+            return SealedSessionStore(stores[-1])
 
         asyncio.run(run_session_store_conformance(make))
         for store in stores:
             store.close()
 
-    def test_an_empty_batch_makes_nothing(self, claude: ClaudeSessionStore, plain: SessionStore) -> None:
+    def test_an_empty_batch_makes_nothing(self, claude: SealedSessionStore, plain: SessionStore) -> None:
         asyncio.run(claude.append(KEY, []))
         assert plain.stats().sessions == 0
 
@@ -50,25 +50,25 @@ class TestTheContract:
         from claude_agent_sdk import SessionStore as Protocol
 
         names = {name for name in vars(Protocol) if not name.startswith("_")}
-        assert names <= set(vars(ClaudeSessionStore))
+        assert names <= set(vars(SealedSessionStore))
 
 
 class TestOnce:
     @pytest.mark.parametrize("key", [KEY, SUB])
     def test_an_entry_with_a_uuid_counts_once_whoever_saves_it(
-        self, claude: ClaudeSessionStore, plain: SessionStore, key: Any
+        self, claude: SealedSessionStore, plain: SessionStore, key: Any
     ) -> None:
         async def main() -> None:
             await claude.append(key, [entry(1), entry(2), entry(2)])
             await claude.append(key, [entry(2), entry(3)])
-            other = ClaudeSessionStore(plain)  # it knows nothing of what the first one saved
+            other = SealedSessionStore(plain)  # it knows nothing of what the first one saved
             await other.append(key, [entry(1), entry(4)])
             await claude.append(key, [entry(4), entry(5)])
             assert await claude.load(key) == [entry(number) for number in (1, 2, 3, 4, 5)]
 
         asyncio.run(main())
 
-    def test_an_entry_without_one_counts_as_often_as_it_is_given(self, claude: ClaudeSessionStore) -> None:
+    def test_an_entry_without_one_counts_as_often_as_it_is_given(self, claude: SealedSessionStore) -> None:
         async def main() -> None:
             for _ in range(3):
                 await claude.append(KEY, [title("a")])
@@ -80,13 +80,13 @@ class TestOnce:
         asyncio.run(main())
 
     def test_a_replay_in_a_fresh_process_does_not_make_the_transcript_longer(
-        self, claude: ClaudeSessionStore, plain: SessionStore
+        self, claude: SealedSessionStore, plain: SessionStore
     ) -> None:
         old = [entry(number, timestamp="2026-01-31T12:00:00.000Z") for number in range(30)]
 
         async def main() -> None:
             await claude.append(KEY, old[:20])
-            again = ClaudeSessionStore(plain)
+            again = SealedSessionStore(plain)
             for start in range(0, 30, 5):
                 await again.append(KEY, old[start : start + 5])
             assert await again.load(KEY) == old
@@ -95,7 +95,7 @@ class TestOnce:
         assert max(line.entries for line in plain.list().sessions) == 30
 
     def test_only_a_replay_reads_what_is_there(
-        self, claude: ClaudeSessionStore, plain: SessionStore, monkeypatch: pytest.MonkeyPatch
+        self, claude: SealedSessionStore, plain: SessionStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         read: list[str] = []
         entries = plain.entries
@@ -103,9 +103,9 @@ class TestOnce:
 
         async def main() -> None:
             for number in range(20):
-                await ClaudeSessionStore(plain).append(KEY, [entry(number, timestamp="2999-01-31T12:00:00.000Z")])
+                await SealedSessionStore(plain).append(KEY, [entry(number, timestamp="2999-01-31T12:00:00.000Z")])
             assert not read
-            again = ClaudeSessionStore(plain)
+            again = SealedSessionStore(plain)
             for number in range(20):
                 await again.append(KEY, [entry(number, timestamp="2026-01-31T12:00:00.000Z")])
             assert len(read) == 1
@@ -113,11 +113,11 @@ class TestOnce:
         asyncio.run(main())
 
     def test_what_was_deleted_or_taken_away_by_other_hands_can_be_saved_again(
-        self, claude: ClaudeSessionStore, plain: SessionStore
+        self, claude: SealedSessionStore, plain: SessionStore
     ) -> None:
         async def main() -> None:
             await claude.append(KEY, [entry(1)])
-            await ClaudeSessionStore(plain).delete(KEY)
+            await SealedSessionStore(plain).delete(KEY)
             await claude.append(KEY, [entry(1)])
             assert await claude.load(KEY) == [entry(1)]
             record = plain.recorded(key='["claude","main","proj","sess"]')
@@ -142,7 +142,7 @@ class TestWhatIsKept:
             {"type": "user", "uuid": "odd", "deep": json.loads("[" * 200 + "]" * 200)},
         ],
     )
-    def test_what_json_can_say_comes_back_as_it_was_given(self, claude: ClaudeSessionStore, odd: Any) -> None:
+    def test_what_json_can_say_comes_back_as_it_was_given(self, claude: SealedSessionStore, odd: Any) -> None:
         async def main() -> None:
             await claude.append(KEY, [entry(1), odd, entry(2)])
             await claude.append(KEY, [odd])
@@ -154,7 +154,7 @@ class TestWhatIsKept:
         asyncio.run(main())
 
     @pytest.mark.parametrize("bad", [{"n": float("nan")}, {"n": b"bytes"}, {1: 2}])
-    def test_a_batch_with_what_is_no_json_is_refused_as_a_whole(self, claude: ClaudeSessionStore, bad: Any) -> None:
+    def test_a_batch_with_what_is_no_json_is_refused_as_a_whole(self, claude: SealedSessionStore, bad: Any) -> None:
         async def main() -> None:
             with pytest.raises(MalformedError):
                 await claude.append(KEY, [entry(1), {"type": "x", **bad}])
@@ -163,13 +163,13 @@ class TestWhatIsKept:
 
         asyncio.run(main())
 
-    def test_an_entry_that_is_too_large_is_said_to_be(self, claude: ClaudeSessionStore) -> None:
+    def test_an_entry_that_is_too_large_is_said_to_be(self, claude: SealedSessionStore) -> None:
         with pytest.raises(TooLargeError):
             asyncio.run(claude.append(KEY, [entry(1, text="x" * 9_000_000)]))
 
 
 class TestOrder:
-    def test_calls_made_together_are_saved_in_the_order_of_the_calls(self, claude: ClaudeSessionStore) -> None:
+    def test_calls_made_together_are_saved_in_the_order_of_the_calls(self, claude: SealedSessionStore) -> None:
         async def main() -> None:
             keys = [KEY, SUB, {**KEY, "session_id": "other"}]
             await asyncio.gather(*(claude.append(key, [entry(number)]) for number in range(60) for key in keys))
@@ -178,7 +178,7 @@ class TestOrder:
 
         asyncio.run(main())
 
-    def test_one_object_serves_several_event_loops(self, claude: ClaudeSessionStore) -> None:
+    def test_one_object_serves_several_event_loops(self, claude: SealedSessionStore) -> None:
         def work(name: str) -> None:
             async def main() -> None:
                 for number in range(20):
@@ -198,7 +198,7 @@ class TestOrder:
 
 
 class TestTrio:
-    def test_the_calls_work_there_too_and_a_cancelled_batch_is_saved_once(self, claude: ClaudeSessionStore) -> None:
+    def test_the_calls_work_there_too_and_a_cancelled_batch_is_saved_once(self, claude: SealedSessionStore) -> None:
         trio = pytest.importorskip("trio", reason="pip install trio")
 
         async def main() -> None:
@@ -232,7 +232,7 @@ class TestRetries:
         return begun, go_on
 
     def test_a_batch_that_was_cancelled_half_way_and_is_repeated_is_saved_once(
-        self, claude: ClaudeSessionStore, slow: tuple[threading.Event, threading.Event]
+        self, claude: SealedSessionStore, slow: tuple[threading.Event, threading.Event]
     ) -> None:
         begun, go_on = slow
         batch = [entry(1), title("a")]
@@ -252,7 +252,7 @@ class TestRetries:
         asyncio.run(main())
 
     def test_a_batch_that_was_cancelled_while_it_waited_is_not_saved(
-        self, claude: ClaudeSessionStore, slow: tuple[threading.Event, threading.Event]
+        self, claude: SealedSessionStore, slow: tuple[threading.Event, threading.Event]
     ) -> None:
         begun, go_on = slow
 
@@ -271,7 +271,7 @@ class TestRetries:
         asyncio.run(main())
 
     def test_the_loop_goes_on_while_a_batch_is_saved(
-        self, claude: ClaudeSessionStore, slow: tuple[threading.Event, threading.Event]
+        self, claude: SealedSessionStore, slow: tuple[threading.Event, threading.Event]
     ) -> None:
         begun, go_on = slow
 
@@ -287,7 +287,7 @@ class TestRetries:
     @pytest.mark.parametrize("key", [KEY, SUB])
     def test_a_batch_of_unknown_outcome_that_is_repeated_is_saved_once(
         self,
-        claude: ClaudeSessionStore,
+        claude: SealedSessionStore,
         plain: SessionStore,
         ledger_locked: Callable[[], AbstractContextManager[None]],
         key: Any,
@@ -306,7 +306,7 @@ class TestRetries:
 
         asyncio.run(main())
 
-    def test_two_equal_batches_of_two_tasks_are_two(self, claude: ClaudeSessionStore) -> None:
+    def test_two_equal_batches_of_two_tasks_are_two(self, claude: SealedSessionStore) -> None:
         async def main() -> None:
             await asyncio.gather(*(claude.append(KEY, [title("a")]) for _ in range(20)))
             assert await claude.load(KEY) == [title("a")] * 20
@@ -325,6 +325,6 @@ class TestKeys:
             {"project_key": "\ud800", "session_id": "s"},
         ],
     )
-    def test_a_key_that_is_none_is_refused(self, claude: ClaudeSessionStore, key: Any) -> None:
+    def test_a_key_that_is_none_is_refused(self, claude: SealedSessionStore, key: Any) -> None:
         with pytest.raises(InvalidValueError):
             asyncio.run(claude.append(key, [entry(1)]))

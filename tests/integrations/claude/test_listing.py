@@ -21,7 +21,7 @@ from claude_agent_sdk import (
 from freezegun import freeze_time
 
 from sessionstore import SessionStore
-from sessionstore.integrations.claude import ClaudeSessionStore
+from sessionstore.integrations.claude import SealedSessionStore
 from sessionstore.integrations.claude.summaries import MAX_KEPT
 
 LOOK_ALIKES = [
@@ -58,7 +58,7 @@ def entry(number: int, **members: Any) -> Any:
 
 
 class TestNames:
-    def test_no_two_names_share_a_transcript(self, claude: ClaudeSessionStore, plain: SessionStore) -> None:
+    def test_no_two_names_share_a_transcript(self, claude: SealedSessionStore, plain: SessionStore) -> None:
         keys = [key(name, "s") for name in LOOK_ALIKES]
         keys += [key("p", name) for name in LOOK_ALIKES]
         keys += [key("p", "s", name) for name in LOOK_ALIKES]
@@ -66,7 +66,7 @@ class TestNames:
         async def main() -> None:
             for number, one in enumerate(keys):
                 await claude.append(one, [entry(number)])
-            other = ClaudeSessionStore(plain)
+            other = SealedSessionStore(plain)
             for number, one in enumerate(keys):
                 assert await other.load(one) == [entry(number)]
             for name in LOOK_ALIKES:
@@ -79,7 +79,7 @@ class TestNames:
 
         asyncio.run(main())
 
-    def test_other_sessions_of_the_store_are_not_touched(self, claude: ClaudeSessionStore, plain: SessionStore) -> None:
+    def test_other_sessions_of_the_store_are_not_touched(self, claude: SealedSessionStore, plain: SessionStore) -> None:
         mine = plain.create(name="mine", key='["mine"]')
 
         async def main() -> None:
@@ -93,13 +93,13 @@ class TestNames:
 
 class TestTimes:
     def test_they_grow_with_every_save_and_are_the_same_in_both_lists(
-        self, claude: ClaudeSessionStore, plain: SessionStore
+        self, claude: SealedSessionStore, plain: SessionStore
     ) -> None:
         async def main() -> None:
             seen = []
             for number in range(20):
                 session = f"s{number % 2}"
-                await (claude if number % 4 < 2 else ClaudeSessionStore(plain)).append(
+                await (claude if number % 4 < 2 else SealedSessionStore(plain)).append(
                     key("p", session), [entry(number)]
                 )
                 times = {found["session_id"]: found["mtime"] for found in await claude.list_sessions("p")}
@@ -113,10 +113,10 @@ class TestTimes:
         asyncio.run(main())
 
     def test_they_grow_while_the_clock_stands_still_or_goes_back(
-        self, claude: ClaudeSessionStore, plain: SessionStore
+        self, claude: SealedSessionStore, plain: SessionStore
     ) -> None:
         async def save(number: int) -> int:
-            await ClaudeSessionStore(plain).append(key("p", "s"), [entry(number)])
+            await SealedSessionStore(plain).append(key("p", "s"), [entry(number)])
             (found,) = await claude.list_sessions("p")
             return found["mtime"]
 
@@ -128,7 +128,7 @@ class TestTimes:
 
 
 class TestSummaries:
-    def test_they_are_those_of_the_sdks_own_store(self, claude: ClaudeSessionStore, plain: SessionStore) -> None:
+    def test_they_are_those_of_the_sdks_own_store(self, claude: SealedSessionStore, plain: SessionStore) -> None:
         batches = [
             [entry(1, timestamp="2999-01-31T12:00:00Z", cwd="/srv"), {"type": "tag", "tag": "blue"}],
             [entry(2, gitBranch="main")],
@@ -143,21 +143,21 @@ class TestSummaries:
                 await claude.append(key("p", "s"), batch)
                 await claude.append(key("p", "s", "subagents/agent-1"), batch)
                 await reference.append(key("p", "s"), batch)
-                for one in (claude, ClaudeSessionStore(plain)):
+                for one in (claude, SealedSessionStore(plain)):
                     (found,) = await one.list_session_summaries("p")
                     assert found["data"] == (await reference.list_session_summaries("p"))[0]["data"]
 
         asyncio.run(main())
 
     def test_a_fresh_process_goes_on_folding_without_reading_the_transcript(
-        self, claude: ClaudeSessionStore, plain: SessionStore, monkeypatch: pytest.MonkeyPatch
+        self, claude: SealedSessionStore, plain: SessionStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(plain, "entries", None)
 
         async def main() -> None:
             for number in range(2 * MAX_KEPT + 10):  # old summaries are dropped on the way
                 batch = [entry(number), {"type": "custom-title", "customTitle": f"title {number}"}]
-                await ClaudeSessionStore(plain).append(key("p", "s"), batch)
+                await SealedSessionStore(plain).append(key("p", "s"), batch)
                 (found,) = await claude.list_session_summaries("p")
                 assert (found["data"]["custom_title"], found["data"]["first_prompt"]) == (f"title {number}", "turn 0")
 
@@ -165,7 +165,7 @@ class TestSummaries:
         assert plain.stats().entries < 2 * (2 * MAX_KEPT + 10) + MAX_KEPT + 1
 
     def test_a_lost_one_is_left_out_and_folded_anew_with_the_next_batch(
-        self, claude: ClaudeSessionStore, plain: SessionStore
+        self, claude: SealedSessionStore, plain: SessionStore
     ) -> None:
         async def main() -> None:
             await claude.append(key("p", "s"), [entry(1), {"type": "custom-title", "customTitle": "kept"}])
@@ -174,14 +174,14 @@ class TestSummaries:
             plain.delete(record.id)
             assert await claude.list_session_summaries("p") == []
             assert len(await claude.list_sessions("p")) == 1
-            await ClaudeSessionStore(plain).append(key("p", "s"), [entry(2)])
+            await SealedSessionStore(plain).append(key("p", "s"), [entry(2)])
             (found,) = await claude.list_session_summaries("p")
             assert (found["data"]["custom_title"], found["data"]["first_prompt"]) == ("kept", "turn 1")
 
         asyncio.run(main())
 
     def test_tags_that_people_add_stay_and_the_stamp_may_be_taken_away(
-        self, claude: ClaudeSessionStore, plain: SessionStore
+        self, claude: SealedSessionStore, plain: SessionStore
     ) -> None:
         async def main() -> None:
             await claude.append(key("p", "s"), [entry(1)])
@@ -202,7 +202,7 @@ class TestSummaries:
 
 class TestDeleting:
     def test_a_main_transcript_takes_everything_of_it_along(
-        self, claude: ClaudeSessionStore, plain: SessionStore
+        self, claude: SealedSessionStore, plain: SessionStore
     ) -> None:
         async def main() -> None:
             for one in (
@@ -226,7 +226,7 @@ class TestDeleting:
         assert plain.stats().sessions == 5
 
     def test_subagents_of_a_session_without_a_main_transcript_go_too(
-        self, claude: ClaudeSessionStore, plain: SessionStore
+        self, claude: SealedSessionStore, plain: SessionStore
     ) -> None:
         async def main() -> None:
             await claude.append(key("p", "s", "a"), [entry(1)])
@@ -236,7 +236,7 @@ class TestDeleting:
         assert plain.stats().sessions == 0
 
     def test_subagents_belong_to_their_session_in_the_store_too(
-        self, claude: ClaudeSessionStore, plain: SessionStore
+        self, claude: SealedSessionStore, plain: SessionStore
     ) -> None:
         async def main() -> None:
             await claude.append(key("p", "s"), [entry(1)])
@@ -252,7 +252,7 @@ class TestDeleting:
 
 
 class TestTheSdksFunctions:
-    def test_they_list_rename_tag_fork_and_delete(self, claude: ClaudeSessionStore, tmp_path: Path) -> None:
+    def test_they_list_rename_tag_fork_and_delete(self, claude: SealedSessionStore, tmp_path: Path) -> None:
         project, session = project_key_for_directory(tmp_path), "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
         uuids = [f"0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c{number:02d}" for number in range(4)]
         chain = [

@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from sessionstore import open_store
-from sessionstore.integrations.claude import ClaudeSessionStore
+from sessionstore.integrations.claude import SealedSessionStore
 
 KEY: Any = {"project_key": "p", "session_id": "s"}
 
 SAVE = """
 import asyncio, sys
 from sessionstore import open_store
-from sessionstore.integrations.claude import ClaudeSessionStore
+from sessionstore.integrations.claude import SealedSessionStore
 
 home, name, turns = sys.argv[1], sys.argv[2], int(sys.argv[3])
 key = {"project_key": "p", "session_id": "s"}
 
 async def main(store):
-    claude = ClaudeSessionStore(store)
+    claude = SealedSessionStore(store)
     for turn in range(turns):
         own = {"type": "user", "uuid": f"{name}-{turn}", "message": {"role": "user", "content": f"{name} {turn}"}}
         shared = {"type": "x", "uuid": f"shared-{turn}"}
@@ -50,7 +50,7 @@ class TestSeveralProcesses:
             _, errors = child.communicate(timeout=120)
             assert child.returncode == 0, errors
 
-        async def main(claude: ClaudeSessionStore) -> None:
+        async def main(claude: SealedSessionStore) -> None:
             loaded: list[Any] = await claude.load(KEY) or []
             for name in names:
                 own = [item["uuid"] for item in loaded if item.get("uuid", "").startswith(f"{name}-")]
@@ -66,7 +66,7 @@ class TestSeveralProcesses:
             assert sorted(await claude.list_subkeys(KEY)) == list(names)
 
         with open_store(home, environ={}) as store:
-            asyncio.run(main(ClaudeSessionStore(store)))
+            asyncio.run(main(SealedSessionStore(store)))
 
     def test_what_a_killed_one_was_told_is_saved_is_there_and_another_goes_on(self, home: Path) -> None:
         child = begin(home, "a", 1000)
@@ -76,7 +76,7 @@ class TestSeveralProcesses:
         told += [int(line) for line in child.stdout.read().split("\n")[:-1]]
         child.communicate()
 
-        async def main(claude: ClaudeSessionStore) -> None:
+        async def main(claude: SealedSessionStore) -> None:
             loaded: list[Any] = await claude.load(KEY) or []
             own = [item["uuid"] for item in loaded if item.get("uuid", "").startswith("a-")]
             assert own[: len(told)] == [f"a-{turn}" for turn in told]
@@ -86,4 +86,4 @@ class TestSeveralProcesses:
             assert (summary["data"]["custom_title"], summary["data"]["first_prompt"]) == ("last", "a 0")
 
         with open_store(home, environ={}) as store:
-            asyncio.run(main(ClaudeSessionStore(store)))
+            asyncio.run(main(SealedSessionStore(store)))

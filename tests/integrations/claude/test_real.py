@@ -23,7 +23,7 @@ from claude_agent_sdk import (
 
 from sessionstore import SessionStore
 from sessionstore.errors import InvalidSignatureError
-from sessionstore.integrations.claude import ClaudeSessionStore
+from sessionstore.integrations.claude import SealedSessionStore
 
 pytestmark = pytest.mark.usefixtures("no_network")
 
@@ -31,7 +31,7 @@ Ask = Callable[..., Any]
 
 
 @pytest.fixture
-def ask(claude: ClaudeSessionStore, tool: Path, tmp_path: Path) -> Ask:
+def ask(claude: SealedSessionStore, tool: Path, tmp_path: Path) -> Ask:
     """Asks once; what the SDK yielded, the result first."""
 
     async def run(prompt: str, **options: Any) -> list[Any]:
@@ -49,7 +49,7 @@ def record_of(plain: SessionStore, kind: str) -> str:
 
 class TestAConversation:
     def test_it_is_stored_resumed_elsewhere_and_continued(
-        self, ask: Ask, claude: ClaudeSessionStore, plain: SessionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, ask: Ask, claude: SealedSessionStore, plain: SessionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async def main() -> None:
             first = (await ask("one"))[0]
@@ -69,7 +69,7 @@ class TestAConversation:
         assert [result.ok for result in plain.verify()] == [True] * 3
 
     def test_a_client_of_several_turns_is_stored_as_it_goes(
-        self, claude: ClaudeSessionStore, tool: Path, tmp_path: Path
+        self, claude: SealedSessionStore, tool: Path, tmp_path: Path
     ) -> None:
         async def main() -> None:
             options = ClaudeAgentOptions(session_store=claude, cli_path=tool, cwd=tmp_path, session_store_flush="eager")
@@ -87,13 +87,13 @@ class TestAConversation:
         asyncio.run(main())
 
     def test_an_import_of_what_is_there_changes_nothing(
-        self, ask: Ask, claude: ClaudeSessionStore, plain: SessionStore, tmp_path: Path
+        self, ask: Ask, claude: SealedSessionStore, plain: SessionStore, tmp_path: Path
     ) -> None:
         async def main() -> None:
             result = (await ask("one"))[0]
             key: Any = {"project_key": project_key_for_directory(tmp_path), "session_id": result.session_id}
             before = await claude.load(key)
-            await import_session_to_store(result.session_id, ClaudeSessionStore(plain), directory=str(tmp_path))
+            await import_session_to_store(result.session_id, SealedSessionStore(plain), directory=str(tmp_path))
             after = await claude.load(key)
             assert before is not None
             assert after is not None
@@ -137,7 +137,7 @@ class TestATamperedTranscript:
         asyncio.run(main())
 
     def test_it_takes_no_more_entries_and_the_sdk_says_so(
-        self, ask: Ask, claude: ClaudeSessionStore, plain: SessionStore, flip: Callable[[str], None], tmp_path: Path
+        self, ask: Ask, claude: SealedSessionStore, plain: SessionStore, flip: Callable[[str], None], tmp_path: Path
     ) -> None:
         async def main() -> None:
             session_id = (await ask("one"))[0].session_id
@@ -152,7 +152,7 @@ class TestATamperedTranscript:
         asyncio.run(main())
 
     def test_it_is_still_listed_and_can_be_deleted(
-        self, ask: Ask, claude: ClaudeSessionStore, plain: SessionStore, flip: Callable[[str], None], tmp_path: Path
+        self, ask: Ask, claude: SealedSessionStore, plain: SessionStore, flip: Callable[[str], None], tmp_path: Path
     ) -> None:
         async def main() -> None:
             session_id = (await ask("one"))[0].session_id
@@ -166,13 +166,13 @@ class TestATamperedTranscript:
         assert plain.stats().sessions == 0
 
     def test_a_tampered_summary_is_refused(
-        self, ask: Ask, claude: ClaudeSessionStore, plain: SessionStore, flip: Callable[[str], None], tmp_path: Path
+        self, ask: Ask, claude: SealedSessionStore, plain: SessionStore, flip: Callable[[str], None], tmp_path: Path
     ) -> None:
         async def main() -> None:
             await ask("one")
             flip(record_of(plain, "summary"))
             with pytest.raises(InvalidSignatureError):
-                await list_sessions_from_store(ClaudeSessionStore(plain), str(tmp_path))
+                await list_sessions_from_store(SealedSessionStore(plain), str(tmp_path))
 
         asyncio.run(main())
 

@@ -17,7 +17,7 @@ except ImportError:
 
 if TYPE_CHECKING:
     from sessionstore import SessionStore
-    from sessionstore.integrations.langgraph import SessionStoreSaver
+    from sessionstore.integrations.langgraph import SealedSaver
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +43,8 @@ def store(home: Path) -> Iterator[SessionStore]:
 
 
 @pytest.fixture
-def saver(store: SessionStore) -> SessionStoreSaver:
+def saver(store: SessionStore) -> SealedSaver:
     """A checkpointer over the store."""
-    from sessionstore.integrations.langgraph import SessionStoreSaver
+    from sessionstore.integrations.langgraph import SealedSaver
 
-    return SessionStoreSaver(store)
+    return SealedSaver(store)

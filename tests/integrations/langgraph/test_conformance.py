@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sessionstore import open_store
-from sessionstore.integrations.langgraph import SessionStoreSaver
+from sessionstore.integrations.langgraph import SealedSaver
 
 conformance = pytest.importorskip(
     "langgraph.checkpoint.conformance", reason="pip install langgraph-checkpoint-conformance"
@@ -20,10 +20,10 @@ from langgraph.checkpoint.conformance.capabilities import Capability  # noqa: E4
 
 @pytest.mark.parametrize("capability", list(Capability), ids=lambda capability: capability.value)
 def test_it_does_what_a_checkpointer_has_to(capability: Capability, home: Path) -> None:
-    @conformance.checkpointer_test(name=f"SessionStoreSaver {capability.value}")
-    async def made() -> AsyncGenerator[SessionStoreSaver, None]:
+    @conformance.checkpointer_test(name=f"SealedSaver {capability.value}")
+    async def made() -> AsyncGenerator[SealedSaver, None]:
         with open_store(tempfile.mkdtemp()) as store:
-            yield SessionStoreSaver(store)
+            yield SealedSaver(store)
 
     report = asyncio.run(conformance.validate(made, capabilities={capability.value}))
     result = report.results[capability.value]

@@ -11,7 +11,7 @@ import pytest
 from langgraph.checkpoint.base import Checkpoint, empty_checkpoint
 
 from sessionstore import SessionStore
-from sessionstore.integrations.langgraph import SessionStoreSaver
+from sessionstore.integrations.langgraph import SealedSaver
 
 HERE: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
 
@@ -19,7 +19,7 @@ HERE: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
 class Conversation:
     """Turns as a graph has them: read the newest checkpoint, put writes, put the next one."""
 
-    def __init__(self, saver: SessionStoreSaver) -> None:
+    def __init__(self, saver: SealedSaver) -> None:
         self.saver = saver
         self.messages: list[str] = []
 
@@ -61,7 +61,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 def test_a_turn_reads_and_writes_as_much_at_the_end_as_at_the_beginning(
     store: SessionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conversation, costs = Conversation(SessionStoreSaver(store)), []
+    conversation, costs = Conversation(SealedSaver(store)), []
     for _ in range(4):
         for _ in range(50):
             conversation.turn()
@@ -78,7 +78,7 @@ def test_a_turn_reads_and_writes_as_much_at_the_end_as_at_the_beginning(
 def test_it_stays_so_where_another_process_saves_in_between(
     store: SessionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conversation, other, costs = Conversation(SessionStoreSaver(store)), SessionStoreSaver(store), []
+    conversation, other, costs = Conversation(SealedSaver(store)), SealedSaver(store), []
     for _ in range(3):
         for _ in range(40):
             conversation.turn()
@@ -91,7 +91,7 @@ def test_it_stays_so_where_another_process_saves_in_between(
 
 
 def test_a_list_that_is_changed_at_its_end_is_saved_from_there_on(store: SessionStore) -> None:
-    saver, items = SessionStoreSaver(store), ["x" * 500 for _ in range(200)]
+    saver, items = SealedSaver(store), ["x" * 500 for _ in range(200)]
     sizes = []
     for number in range(20):
         made = empty_checkpoint()
@@ -101,13 +101,13 @@ def test_a_list_that_is_changed_at_its_end_is_saved_from_there_on(store: Session
         sizes.append(store.list().sessions[0].size_bytes)
     assert sizes[0] > 100_000
     assert sizes[-1] - sizes[0] < 19 * 2_000
-    for each in (saver, SessionStoreSaver(store)):
+    for each in (saver, SealedSaver(store)):
         ends = [found.checkpoint["channel_values"]["items"][-1] for found in each.list(HERE)]
         assert ends == [f"{number}" for number in reversed(range(20))]
 
 
 def test_numbers_are_not_cut_up(store: SessionStore) -> None:
-    saver, made = SessionStoreSaver(store), empty_checkpoint()
+    saver, made = SealedSaver(store), empty_checkpoint()
     made["channel_values"], made["channel_versions"] = {"v": [0.5] * 1000}, {"v": "1"}
     saver.put(HERE, made, {}, {"v": "1"})
     assert store.list().sessions[0].size_bytes < 20_000

@@ -12,7 +12,7 @@ from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from sessionstore import SessionStore, errors, open_store
-from sessionstore.integrations.langgraph import SessionStoreSaver
+from sessionstore.integrations.langgraph import SealedSaver
 
 HERE: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
 THERE: Any = {"configurable": {"thread_id": "u", "checkpoint_ns": ""}}
@@ -30,14 +30,14 @@ class Watched(JsonPlusSerializer):
         return super().loads_typed(data)
 
 
-def put(saver: SessionStoreSaver, config: Any, text: str) -> Any:
+def put(saver: SealedSaver, config: Any, text: str) -> Any:
     made = empty_checkpoint()
     made["channel_values"], made["channel_versions"] = {"text": [text]}, {"text": text}
     return saver.put(config, made, {"run_id": "run"}, {"text": text})
 
 
 @pytest.fixture
-def log(home: Path, store: SessionStore, saver: SessionStoreSaver) -> Path:
+def log(home: Path, store: SessionStore, saver: SealedSaver) -> Path:
     """The file of a thread of three checkpoints."""
     for text in ("one", "two", "three"):
         put(saver, HERE, text)
@@ -52,7 +52,7 @@ def flip(log: Path, at: int) -> None:
     log.write_bytes(data)
 
 
-READS: dict[str, Callable[[SessionStoreSaver], Any]] = {
+READS: dict[str, Callable[[SealedSaver], Any]] = {
     "get_tuple": lambda saver: saver.get_tuple(HERE),
     "list": lambda saver: list(saver.list(HERE)),
     "list all": lambda saver: list(saver.list(None)),
@@ -72,14 +72,14 @@ class TestChanged:
         size = log.stat().st_size
         flip(log, {"begin": 40, "middle": size // 2, "end": size - 20}[place])
         serde = Watched()
-        saver = SessionStoreSaver(store, serde=serde)
+        saver = SealedSaver(store, serde=serde)
         with pytest.raises(errors.VerificationError):
             READS[call](saver)
         assert serde.read <= (4 if call in ("list all", "delete_for_runs") else 0)  # of the other thread
 
     @pytest.mark.parametrize("call", READS)
     def test_it_is_refused_also_while_the_thread_is_held(
-        self, store: SessionStore, saver: SessionStoreSaver, log: Path, call: str
+        self, store: SessionStore, saver: SealedSaver, log: Path, call: str
     ) -> None:
         assert saver.get_tuple(HERE) is not None
         flip(log, log.stat().st_size // 2)
@@ -91,21 +91,21 @@ class TestChanged:
         for at in range(0, len(good), 37):
             flip(log, at)
             with pytest.raises(errors.VerificationError):
-                SessionStoreSaver(store).get_tuple(HERE)
+                SealedSaver(store).get_tuple(HERE)
             log.write_bytes(good)
-        assert SessionStoreSaver(store).get_tuple(HERE) is not None
+        assert SealedSaver(store).get_tuple(HERE) is not None
 
-    def test_an_older_state_put_back_is_refused(self, store: SessionStore, saver: SessionStoreSaver, log: Path) -> None:
+    def test_an_older_state_put_back_is_refused(self, store: SessionStore, saver: SealedSaver, log: Path) -> None:
         old = log.read_bytes()
         put(saver, HERE, "four")
         log.write_bytes(old)
-        for each in (saver, SessionStoreSaver(store)):
+        for each in (saver, SealedSaver(store)):
             with pytest.raises(errors.RollbackError):
                 each.get_tuple(HERE)
 
-    def test_a_file_that_is_gone_is_refused(self, store: SessionStore, saver: SessionStoreSaver, log: Path) -> None:
+    def test_a_file_that_is_gone_is_refused(self, store: SessionStore, saver: SealedSaver, log: Path) -> None:
         log.unlink()
-        for each in (saver, SessionStoreSaver(store)):
+        for each in (saver, SealedSaver(store)):
             with pytest.raises(errors.MissingError):
                 each.get_tuple(HERE)
 
@@ -113,11 +113,11 @@ class TestChanged:
         (other,) = (path for path in log.parent.glob("*.jsonl") if path != log)
         log.write_bytes(other.read_bytes())
         with pytest.raises(errors.VerificationError):
-            SessionStoreSaver(store).get_tuple(HERE)
+            SealedSaver(store).get_tuple(HERE)
 
     def test_other_threads_are_as_good_as_before(self, store: SessionStore, log: Path) -> None:
         flip(log, log.stat().st_size - 20)
-        saver = SessionStoreSaver(store)
+        saver = SealedSaver(store)
         assert saver.get_tuple(THERE) is not None
         listed, listing = [], saver.list(None)
         with pytest.raises(errors.VerificationError):
@@ -131,7 +131,7 @@ class TestChanged:
             log.unlink()
         else:
             flip(log, log.stat().st_size // 2 if damage == "byte" else log.stat().st_size - 20)
-        saver = SessionStoreSaver(store)
+        saver = SealedSaver(store)
         saver.delete_thread("t")
         assert saver.get_tuple(HERE) is None
         put(saver, HERE, "anew")
@@ -142,17 +142,17 @@ class TestChanged:
     ) -> None:
         log.with_name("00000000-0000-4000-8000-000000000000.jsonl").write_bytes(log.read_bytes())
         log.with_name("00000000-0000-4000-8000-000000000001.json").write_bytes(b"{}")
-        assert len(list(SessionStoreSaver(store).list(None))) == 4
+        assert len(list(SealedSaver(store).list(None))) == 4
 
     def test_it_is_put_on_record(self, store: SessionStore, log: Path) -> None:
         flip(log, log.stat().st_size // 2)
         with pytest.raises(errors.VerificationError):
-            SessionStoreSaver(store).get_tuple(HERE)
+            SealedSaver(store).get_tuple(HERE)
         assert [record.session_id for record in store.audit(events=["tampering_found"])] == [log.stem]
 
     def test_a_store_for_reading_only_gives_threads_and_takes_none(self, home: Path, log: Path) -> None:
         with open_store(home, read_only=True) as store:
-            saver = SessionStoreSaver(store)
+            saver = SealedSaver(store)
             assert saver.get_tuple(HERE) is not None
             with pytest.raises(errors.StoreUnavailableError):
                 put(saver, HERE, "more")

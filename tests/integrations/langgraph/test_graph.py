@@ -18,7 +18,7 @@ from langgraph.graph.message import add_messages
 from langgraph.types import Command, interrupt
 
 from sessionstore import SessionStore, errors, open_store
-from sessionstore.integrations.langgraph import SessionStoreSaver
+from sessionstore.integrations.langgraph import SealedSaver
 
 HERE: Any = {"configurable": {"thread_id": "chat"}}
 
@@ -27,7 +27,7 @@ class Chat(TypedDict):
     messages: Annotated[list[AnyMessage], add_messages]
 
 
-def chat(saver: SessionStoreSaver, answers: Sequence[str]) -> Any:
+def chat(saver: SealedSaver, answers: Sequence[str]) -> Any:
     model = GenericFakeChatModel(messages=iter([AIMessage(content=answer) for answer in answers]))
     builder = StateGraph(Chat)
     builder.add_node("model", lambda state: {"messages": [model.invoke(state["messages"])]})
@@ -46,44 +46,44 @@ def ask(text: str) -> Any:
 class TestConversation:
     def test_it_goes_on_after_a_restart(self, home: Path) -> None:
         with open_store(home) as store:
-            assert said(chat(SessionStoreSaver(store), ["I do."]).invoke(ask("Who remembers?"), HERE))[-1] == "I do."
+            assert said(chat(SealedSaver(store), ["I do."]).invoke(ask("Who remembers?"), HERE))[-1] == "I do."
         with open_store(home) as store:
-            graph = chat(SessionStoreSaver(store), ["Still."])
+            graph = chat(SealedSaver(store), ["Still."])
             assert said(graph.invoke(ask("And now?"), HERE)) == ["Who remembers?", "I do.", "And now?", "Still."]
 
     def test_it_goes_on_awaited(self, home: Path) -> None:
         async def turn(question: str, answer: str) -> list[str]:
             with open_store(home) as store:
-                return said(await chat(SessionStoreSaver(store), [answer]).ainvoke(ask(question), HERE))
+                return said(await chat(SealedSaver(store), [answer]).ainvoke(ask(question), HERE))
 
         assert asyncio.run(turn("One?", "1.")) == ["One?", "1."]
         assert asyncio.run(turn("Two?", "2.")) == ["One?", "1.", "Two?", "2."]
 
     @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
-    def test_every_durability_keeps_the_turn(self, saver: SessionStoreSaver, durability: Any) -> None:
+    def test_every_durability_keeps_the_turn(self, saver: SealedSaver, durability: Any) -> None:
         graph = chat(saver, ["1.", "2."])
         graph.invoke(ask("One?"), HERE, durability=durability)
         graph.invoke(ask("Two?"), HERE, durability=durability)
         assert said(graph.get_state(HERE).values) == ["One?", "1.", "Two?", "2."]
 
-    def test_one_can_go_back_and_on_from_there(self, saver: SessionStoreSaver, store: SessionStore) -> None:
+    def test_one_can_go_back_and_on_from_there(self, saver: SealedSaver, store: SessionStore) -> None:
         graph = chat(saver, ["1.", "2.", "another 2."])
         graph.invoke(ask("One?"), HERE)
         graph.invoke(ask("Two?"), HERE)
         before = next(state for state in graph.get_state_history(HERE) if said(state.values) == ["One?", "1."])
         graph.invoke(ask("Two again?"), before.config)
-        last = chat(SessionStoreSaver(store), []).get_state(HERE).values
+        last = chat(SealedSaver(store), []).get_state(HERE).values
         assert said(last) == ["One?", "1.", "Two again?", "another 2."]
         every = [said(state.values) for state in graph.get_state_history(HERE)]
         assert ["One?", "1.", "Two?", "2."] in every
 
-    def test_a_state_can_be_updated(self, saver: SessionStoreSaver) -> None:
+    def test_a_state_can_be_updated(self, saver: SealedSaver) -> None:
         graph = chat(saver, ["1."])
         graph.invoke(ask("One?"), HERE)
         graph.update_state(HERE, {"messages": [AIMessage("Correction.")]})
         assert said(graph.get_state(HERE).values) == ["One?", "1.", "Correction."]
 
-    def test_tasks_at_once_have_threads_of_their_own(self, saver: SessionStoreSaver) -> None:
+    def test_tasks_at_once_have_threads_of_their_own(self, saver: SealedSaver) -> None:
         async def main() -> None:
             graphs = [chat(saver, [f"answer {number}"]) for number in range(10)]
             configs = [{"configurable": {"thread_id": f"chat {number}"}} for number in range(10)]
@@ -99,7 +99,7 @@ class Form(TypedDict):
 
 
 class TestInterrupts:
-    def graph(self, saver: SessionStoreSaver, calls: list[str]) -> Any:
+    def graph(self, saver: SealedSaver, calls: list[str]) -> Any:
         def other(state: Form) -> dict[str, Any]:
             calls.append("other")
             return {"log": ["other"]}
@@ -118,14 +118,14 @@ class TestInterrupts:
     def test_what_was_done_before_an_interrupt_is_not_done_again_after_a_restart(self, home: Path) -> None:
         calls: list[str] = []
         with open_store(home) as store:
-            state = self.graph(SessionStoreSaver(store), calls).invoke({"log": []}, HERE)
+            state = self.graph(SealedSaver(store), calls).invoke({"log": []}, HERE)
             assert state["__interrupt__"][0].value == "Your name?"
         with open_store(home) as store:
-            state = self.graph(SessionStoreSaver(store), calls).invoke(Command(resume="Ada"), HERE)
+            state = self.graph(SealedSaver(store), calls).invoke(Command(resume="Ada"), HERE)
         assert (state["name"], state["log"]) == ("Ada", ["other", "question"])
         assert sorted(calls) == ["other", "question", "question"]
 
-    def test_a_failed_step_goes_on_where_it_was(self, saver: SessionStoreSaver) -> None:
+    def test_a_failed_step_goes_on_where_it_was(self, saver: SealedSaver) -> None:
         calls: list[str] = []
 
         def steady(state: Form) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class TestInterrupts:
 
 
 class TestSubgraph:
-    def test_a_graph_in_a_graph_keeps_its_own_checkpoints(self, saver: SessionStoreSaver, store: SessionStore) -> None:
+    def test_a_graph_in_a_graph_keeps_its_own_checkpoints(self, saver: SealedSaver, store: SessionStore) -> None:
         inner = StateGraph(Form)
         inner.add_node("ask", lambda state: {"name": interrupt("?"), "log": ["inner"]})
         inner.add_edge(START, "ask")
@@ -168,7 +168,7 @@ class TestSubgraph:
 
 
 class TestDeltaChannels:
-    def graph(self, saver: SessionStoreSaver, **how: Any) -> Any:
+    def graph(self, saver: SealedSaver, **how: Any) -> Any:
         delta = pytest.importorskip("langgraph.channels.delta", reason="this LangGraph has no delta channels")
 
         def added(state: list[Any], writes: Sequence[list[Any]]) -> list[Any]:
@@ -189,12 +189,12 @@ class TestDeltaChannels:
     ) -> None:
         wanted: list[str] = []
         for turn in range(5):
-            graph = self.graph(SessionStoreSaver(store), snapshot_frequency=frequency)
+            graph = self.graph(SealedSaver(store), snapshot_frequency=frequency)
             wanted += [f"in{turn}", f"a{len(wanted) + 1}", f"b{len(wanted) + 2}"]
             assert graph.invoke({"log": [f"in{turn}"]}, HERE, durability=durability)["log"] == wanted
             if turn == 2:
-                SessionStoreSaver(store).prune(["chat"])
-        saver = SessionStoreSaver(store)
+                SealedSaver(store).prune(["chat"])
+        saver = SealedSaver(store)
         assert self.graph(saver).get_state(HERE).values["log"] == wanted
         everything = [state.values.get("log") for state in self.graph(saver).get_state_history(HERE)]
         saver.copy_thread("chat", "copy")
@@ -203,8 +203,8 @@ class TestDeltaChannels:
         assert [state.values.get("log") for state in self.graph(saver).get_state_history(copy)] == everything
         assert asyncio.run(self.graph(saver).aget_state(copy)).values["log"] == wanted
 
-    def test_it_tells_the_same_as_the_walk_that_langgraph_would_make(self, saver: SessionStoreSaver) -> None:
-        base = SessionStoreSaver.__mro__[1]
+    def test_it_tells_the_same_as_the_walk_that_langgraph_would_make(self, saver: SealedSaver) -> None:
+        base = SealedSaver.__mro__[1]
         graph = self.graph(saver, snapshot_frequency=4)
         for turn in range(6):
             graph.invoke({"log": [f"in{turn}"]}, HERE)
@@ -216,13 +216,13 @@ class TestDeltaChannels:
 class TestTampering:
     def test_a_changed_thread_stops_the_graph_with_the_stores_error(self, home: Path) -> None:
         with open_store(home) as store:
-            chat(SessionStoreSaver(store), ["1."]).invoke(ask("One?"), HERE)
+            chat(SealedSaver(store), ["1."]).invoke(ask("One?"), HERE)
         (log,) = (home / "data" / "sessions").glob("*.jsonl")
         data = bytearray(log.read_bytes())
         data[len(data) // 2] ^= 1
         log.write_bytes(data)
         with open_store(home) as store:
-            graph = chat(SessionStoreSaver(store), ["2."])
+            graph = chat(SealedSaver(store), ["2."])
             with pytest.raises(errors.VerificationError):
                 graph.invoke(ask("Two?"), HERE)
             with pytest.raises(errors.VerificationError):
@@ -234,7 +234,7 @@ class TestTampering:
     # Not "async": a change at the very moment of a save in the background is found only when the thread is read again.
     @pytest.mark.parametrize("durability", ["sync", "exit"])
     def test_a_thread_that_is_changed_while_the_graph_runs_stops_it(
-        self, store: SessionStore, saver: SessionStoreSaver, home: Path, durability: Any
+        self, store: SessionStore, saver: SealedSaver, home: Path, durability: Any
     ) -> None:
         chat(saver, ["1."]).invoke(ask("One?"), HERE)
 

@@ -10,7 +10,7 @@ from langgraph.checkpoint.base import CheckpointTuple, empty_checkpoint
 from langgraph.checkpoint.memory import InMemorySaver
 
 from sessionstore import SessionStore
-from sessionstore.integrations.langgraph import SessionStoreSaver
+from sessionstore.integrations.langgraph import SealedSaver
 
 STEPS = 120
 NAMESPACES = ("", "child:1", "CHILD:1")
@@ -48,7 +48,7 @@ def value(random_: random.Random, channel: str, before: Any) -> Any:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_random_steps_are_told_alike(seed: int, store: SessionStore) -> None:
-    random_, memory, ours = random.Random(seed), InMemorySaver(), SessionStoreSaver(store)
+    random_, memory, ours = random.Random(seed), InMemorySaver(), SealedSaver(store)
     points: list[Any] = []
     for step in range(STEPS):
         if points and random_.random() < 0.4:
@@ -85,11 +85,11 @@ def test_random_steps_are_told_alike(seed: int, store: SessionStore) -> None:
             assert ours.put(config, checkpoint, metadata, news) == one
             points.append((one, checkpoint))
         if random_.random() < 0.1:
-            ours = SessionStoreSaver(store)  # one that has read nothing yet
+            ours = SealedSaver(store)  # one that has read nothing yet
         if random_.random() < 0.03:
             with ours._threads.use("t") as thread:
                 thread._make_room()
-    for saver in (ours, SessionStoreSaver(store)):
+    for saver in (ours, SealedSaver(store)):
         for config, _ in points:
             assert told(saver.get_tuple(config)) == told(memory.get_tuple(config))
         for ns in (*NAMESPACES, "none"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sessionstore import SessionStore
-from sessionstore.integrations.langgraph import SessionStoreSaver
+from sessionstore.integrations.langgraph import SealedSaver
 
 HERE: Any = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
 
@@ -17,7 +17,7 @@ COMMON = """
 import asyncio, os, sys
 from langgraph.checkpoint.base import empty_checkpoint
 from sessionstore import open_store
-from sessionstore.integrations.langgraph import SessionStoreSaver
+from sessionstore.integrations.langgraph import SealedSaver
 
 HERE = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
 
@@ -30,7 +30,7 @@ def put(saver, texts, config=HERE):
 WRITER = """
 name = sys.argv[2]
 with open_store(sys.argv[1]) as store:
-    saver = SessionStoreSaver(store)
+    saver = SealedSaver(store)
     print("ready", flush=True)
     sys.stdin.readline()
     for number in range(20):
@@ -45,7 +45,7 @@ async def look(saver):
     return found.checkpoint["channel_values"]["texts"]
 
 with open_store(sys.argv[1]) as store:
-    saver = SessionStoreSaver(store)
+    saver = SealedSaver(store)
     put(saver, ["parent"])
     assert asyncio.run(look(saver)) == ["parent"]
     with saver._threads.use("t"):  # somebody is at work while the process is forked
@@ -75,7 +75,7 @@ def test_processes_put_to_one_thread_at_once_and_nothing_is_lost(home: Path, sto
     for child in children:
         child.communicate()
         assert child.returncode == 0
-    found = list(SessionStoreSaver(store).list(HERE))
+    found = list(SealedSaver(store).list(HERE))
     texts = {found.checkpoint["channel_values"]["texts"][-1]: found for found in found}
     assert set(texts) == {f"{name}.{number}" for name in "abc" for number in range(20)}
     for text, one in texts.items():
@@ -94,7 +94,7 @@ def test_what_was_put_before_a_kill_is_there(home: Path, store: SessionStore) ->
     child.kill()
     rest, _ = child.communicate()
     acknowledged = int(rest.split()[-1]) if rest.split() else last
-    saver = SessionStoreSaver(store)
+    saver = SealedSaver(store)
     texts = {found.checkpoint["channel_values"]["texts"][-1] for found in saver.list(HERE)}
     assert {f"a.{number}" for number in range(acknowledged + 1)} <= texts
     assert [result.ok for result in store.verify()] == [True]

@@ -16,7 +16,7 @@ from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from sessionstore import Config, SessionStore, errors, open_store
-from sessionstore.integrations.langgraph import SessionStoreSaver
+from sessionstore.integrations.langgraph import SealedSaver
 from sessionstore.integrations.langgraph.history import Items
 from sessionstore.integrations.langgraph.records import Typed
 
@@ -38,29 +38,29 @@ def checkpoint(**values: Any) -> Checkpoint:
     return made
 
 
-def put(saver: SessionStoreSaver, config: Any, metadata: Any = None, **values: Any) -> Any:
+def put(saver: SealedSaver, config: Any, metadata: Any = None, **values: Any) -> Any:
     made = checkpoint(**values)
     return saver.put(config, made, metadata or {}, made["channel_versions"])
 
 
-def value(saver: SessionStoreSaver, config: Any) -> Any:
+def value(saver: SealedSaver, config: Any) -> Any:
     found = saver.get_tuple(config)
     return None if found is None else found.checkpoint["channel_values"]
 
 
-def ids(saver: SessionStoreSaver, config: Any = None, **only: Any) -> list[str]:
+def ids(saver: SealedSaver, config: Any = None, **only: Any) -> list[str]:
     return [found.config["configurable"]["checkpoint_id"] for found in saver.list(config, **only)]
 
 
 class TestNames:
-    def test_threads_that_look_alike_are_apart(self, saver: SessionStoreSaver, store: SessionStore) -> None:
+    def test_threads_that_look_alike_are_apart(self, saver: SealedSaver, store: SessionStore) -> None:
         for number, name in enumerate(LOOK_ALIKES):
             put(saver, at(name), n=number)
-        for each in (saver, SessionStoreSaver(store)):
+        for each in (saver, SealedSaver(store)):
             assert [value(each, at(name)) for name in LOOK_ALIKES] == [{"n": n} for n in range(len(LOOK_ALIKES))]
         assert len(store.list().sessions) == len(LOOK_ALIKES)
 
-    def test_namespaces_and_ids_that_look_alike_are_apart(self, saver: SessionStoreSaver, store: SessionStore) -> None:
+    def test_namespaces_and_ids_that_look_alike_are_apart(self, saver: SealedSaver, store: SessionStore) -> None:
         places = list(itertools.product(LOOK_ALIKES, [name for name in LOOK_ALIKES if name]))
         for number, (ns, id) in enumerate(places):
             made = checkpoint(n=number)
@@ -68,20 +68,20 @@ class TestNames:
             saver.put(at("t", ns), made, {}, {"n": "1"})
             if number % 40 == 0:
                 saver.put_writes(at("t", ns, id), [("n", number)], "task")
-        fresh = SessionStoreSaver(store)
+        fresh = SealedSaver(store)
         assert [value(fresh, at("t", ns, id)) for ns, id in places] == [{"n": n} for n in range(len(places))]
         found = fresh.get_tuple(at("t", *places[40]))
         assert found is not None
         assert found.pending_writes == [("task", "n", 40)]
 
-    def test_every_thread_can_be_listed_by_its_name(self, saver: SessionStoreSaver) -> None:
+    def test_every_thread_can_be_listed_by_its_name(self, saver: SealedSaver) -> None:
         for name in LOOK_ALIKES:
             put(saver, at(name), n=1)
         listed = [found.config["configurable"]["thread_id"] for found in saver.list(None)]
         assert listed == list(reversed(LOOK_ALIKES))
 
     @pytest.mark.parametrize("name", [None, 7, b"a", "\ud800", ("a",), ["a"]])
-    def test_a_thread_whose_name_is_no_text_is_refused(self, saver: SessionStoreSaver, name: Any) -> None:
+    def test_a_thread_whose_name_is_no_text_is_refused(self, saver: SealedSaver, name: Any) -> None:
         calls = [
             lambda: saver.get_tuple(at(name)),
             lambda: put(saver, at(name), n=1),
@@ -93,12 +93,12 @@ class TestNames:
             with pytest.raises(errors.InvalidValueError):
                 call()
 
-    def test_no_thread_at_all_is_refused(self, saver: SessionStoreSaver) -> None:
+    def test_no_thread_at_all_is_refused(self, saver: SealedSaver) -> None:
         for config in ({}, {"configurable": {}}):
             with pytest.raises(errors.InvalidValueError):
                 saver.get_tuple(config)  # type: ignore[typeddict-item,arg-type]
 
-    def test_what_json_cannot_keep_is_refused_and_nothing_is_saved(self, saver: SessionStoreSaver) -> None:
+    def test_what_json_cannot_keep_is_refused_and_nothing_is_saved(self, saver: SealedSaver) -> None:
         made = checkpoint(n=1)
         made["id"] = "\ud800"
         with pytest.raises(errors.MalformedError):
@@ -109,23 +109,23 @@ class TestNames:
 
 
 class TestPutAndWrites:
-    def test_a_checkpoint_put_twice_is_there_once(self, saver: SessionStoreSaver, store: SessionStore) -> None:
+    def test_a_checkpoint_put_twice_is_there_once(self, saver: SealedSaver, store: SessionStore) -> None:
         made = checkpoint(messages=["a", "b"])
         for _ in range(2):
             one = saver.put(at("t"), made, {"step": 1}, {"messages": "1"})
         assert ids(saver, at("t")) == [made["id"]]
-        assert value(SessionStoreSaver(store), one) == {"messages": ["a", "b"]}
+        assert value(SealedSaver(store), one) == {"messages": ["a", "b"]}
 
-    def test_one_that_says_it_follows_itself_ends(self, saver: SessionStoreSaver) -> None:
+    def test_one_that_says_it_follows_itself_ends(self, saver: SealedSaver) -> None:
         made = checkpoint(n=1)
         one = saver.put(at("t", "", made["id"]), made, {}, {"n": "1"})
         assert saver.get_delta_channel_history(config=one, channels=["none"]) == {"none": {"writes": []}}
 
-    def test_no_writes_are_no_save(self, saver: SessionStoreSaver, store: SessionStore) -> None:
+    def test_no_writes_are_no_save(self, saver: SealedSaver, store: SessionStore) -> None:
         saver.put_writes(at("t", "", "x"), [], "task")
         assert not store.list().sessions
 
-    def test_writes_may_come_before_their_checkpoint(self, saver: SessionStoreSaver) -> None:
+    def test_writes_may_come_before_their_checkpoint(self, saver: SealedSaver) -> None:
         made = checkpoint(n=1)
         saver.put_writes(at("t", "", made["id"]), [("n", 2)], "task")
         assert saver.get_tuple(at("t")) is None
@@ -135,28 +135,28 @@ class TestPutAndWrites:
         assert found.pending_writes == [("task", "n", 2)]
 
     def test_of_two_branches_each_keeps_its_values_though_their_versions_are_equal(
-        self, saver: SessionStoreSaver, store: SessionStore
+        self, saver: SealedSaver, store: SessionStore
     ) -> None:
         first = put(saver, at("t"), messages=["a", "b", "c"])
         for tail in ("left", "right"):
             made = checkpoint(messages=["a", "b", tail])
             made["channel_versions"] = {"messages": 2}
             saver.put(first, made, {"source": tail}, {"messages": 2})
-        for each in (saver, SessionStoreSaver(store)):
+        for each in (saver, SealedSaver(store)):
             for tail in ("left", "right"):
                 (found,) = each.list(at("t"), filter={"source": tail})
                 assert found.checkpoint["channel_values"] == {"messages": ["a", "b", tail]}
 
-    def test_versions_of_every_kind_come_back_as_they_were(self, saver: SessionStoreSaver, store: SessionStore) -> None:
+    def test_versions_of_every_kind_come_back_as_they_were(self, saver: SealedSaver, store: SessionStore) -> None:
         made = checkpoint(a=1, b=2, c=3)
         made["channel_versions"] = {"a": 7, "b": 7.0, "c": "7"}
         one = saver.put(at("t"), made, {}, made["channel_versions"])
-        found = SessionStoreSaver(store).get_tuple(one)
+        found = SealedSaver(store).get_tuple(one)
         assert found is not None
         versions = found.checkpoint["channel_versions"]
         assert [(type(version), version) for version in versions.values()] == [(int, 7), (float, 7.0), (str, "7")]
 
-    def test_the_next_version_is_above_and_never_given_twice(self, saver: SessionStoreSaver) -> None:
+    def test_the_next_version_is_above_and_never_given_twice(self, saver: SealedSaver) -> None:
         version = None
         for _ in range(12):
             one, other = saver.get_next_version(version, None), saver.get_next_version(version, None)
@@ -179,11 +179,11 @@ class TestPutAndWrites:
             def loads_typed(self, data: tuple[str, bytes]) -> Any:
                 return JsonPlusSerializer().loads_typed(data)
 
-        one = put(SessionStoreSaver(store, serde=Own()), at("t"), messages=["a", "b"])
+        one = put(SealedSaver(store, serde=Own()), at("t"), messages=["a", "b"])
         assert ["a", "b"] in Own.seen
-        assert value(SessionStoreSaver(store, serde=Own()), one) == {"messages": ["a", "b"]}
-        two = put(SessionStoreSaver(store, serde=Spy()), one, messages=["a", "b", "c"])
-        assert value(SessionStoreSaver(store), two) == {"messages": ["a", "b", "c"]}
+        assert value(SealedSaver(store, serde=Own()), one) == {"messages": ["a", "b"]}
+        two = put(SealedSaver(store, serde=Spy()), one, messages=["a", "b", "c"])
+        assert value(SealedSaver(store), two) == {"messages": ["a", "b", "c"]}
 
     def test_an_encrypting_serializer_leaves_no_value_readable(self, store: SessionStore, home: Path) -> None:
         class Cipher:
@@ -194,13 +194,13 @@ class TestPutAndWrites:
                 return bytes(byte ^ 255 for byte in ciphertext)
 
         strict = JsonPlusSerializer(allowed_msgpack_modules=None)
-        saver = SessionStoreSaver(store, serde=EncryptedSerializer(Cipher(), strict))
+        saver = SealedSaver(store, serde=EncryptedSerializer(Cipher(), strict))
         one = put(saver, at("t"), messages=["a secret"] * 3)
         assert value(saver, one) == {"messages": ["a secret"] * 3}
         clone = saver.with_allowlist([("builtins", "set")])
         assert clone is not saver
         assert value(clone, one) == {"messages": ["a secret"] * 3}  # type: ignore[arg-type]
-        put(SessionStoreSaver(store), at("u"), messages=["in clear"])
+        put(SealedSaver(store), at("u"), messages=["in clear"])
         logs = b"".join(log.read_bytes() for log in home.rglob("*.jsonl"))
         texts = [text for text in re.findall(rb'"([\w+/=]{8,})"', logs) if len(text) % 4 == 0]
         readable = b" ".join(b64decode(text) for text in texts)
@@ -209,20 +209,18 @@ class TestPutAndWrites:
 
 
 class TestLists:
-    def test_all_threads_are_listed_the_one_saved_last_first(
-        self, saver: SessionStoreSaver, store: SessionStore
-    ) -> None:
+    def test_all_threads_are_listed_the_one_saved_last_first(self, saver: SealedSaver, store: SessionStore) -> None:
         store.create(key="no thread", entries=[{"n": 1}])
         one = put(saver, at("one"), n=1)
         two = put(saver, at("two"), n=2)
         three = put(saver, at("one", "child"), n=3)
         wanted = [config["configurable"]["checkpoint_id"] for config in (three, one, two)]
-        assert ids(saver) == ids(SessionStoreSaver(store)) == wanted
+        assert ids(saver) == ids(SealedSaver(store)) == wanted
         assert ids(saver, limit=2) == wanted[:2]
         assert ids(saver, limit=0) == []
         assert ids(saver, before=one) == [wanted[1]][1:]
 
-    def test_what_was_put_while_a_list_is_read_does_not_disturb_it(self, saver: SessionStoreSaver) -> None:
+    def test_what_was_put_while_a_list_is_read_does_not_disturb_it(self, saver: SealedSaver) -> None:
         first, second = put(saver, at("t"), n=1), put(saver, at("t"), n=2)
         listing = saver.list(at("t"))
         assert next(listing).config == second
@@ -230,7 +228,7 @@ class TestLists:
         assert [found.config for found in listing] == [first]
 
     def test_a_session_that_only_looks_like_a_thread_is_no_thread(
-        self, saver: SessionStoreSaver, store: SessionStore
+        self, saver: SealedSaver, store: SessionStore
     ) -> None:
         put(saver, at("t"), n=1)
         store.create(key='["langgraph","other"]', config={"langgraph": {"thread_id": "t"}})
@@ -239,9 +237,7 @@ class TestLists:
         with pytest.raises(errors.MalformedError):
             saver.get_tuple(at("other"))
 
-    def test_entries_that_others_added_mean_nothing_and_stay(
-        self, saver: SessionStoreSaver, store: SessionStore
-    ) -> None:
+    def test_entries_that_others_added_mean_nothing_and_stay(self, saver: SealedSaver, store: SessionStore) -> None:
         put(saver, at("t"), n=1)
         last = put(saver, at("t"), n=2)
         (session,) = store.list().sessions
@@ -251,18 +247,18 @@ class TestLists:
         assert ids(saver, at("t")) == [last["configurable"]["checkpoint_id"]]
         assert store.load(session.id).entries[0] == {"role": "user", "content": "hello"}
 
-    def test_a_record_of_another_release_is_told(self, saver: SessionStoreSaver, store: SessionStore) -> None:
+    def test_a_record_of_another_release_is_told(self, saver: SealedSaver, store: SessionStore) -> None:
         put(saver, at("t"), n=1)
         (session,) = store.list().sessions
         store.append(session.id, [{"type": "langgraph/checkpoint", "ns": ""}])
-        for each in (saver, SessionStoreSaver(store)):
+        for each in (saver, SealedSaver(store)):
             with pytest.raises(errors.MalformedError, match="another release"):
                 each.get_tuple(at("t"))
 
 
 class TestDeleteCopyPrune:
-    def test_a_deleted_thread_is_gone_and_may_begin_anew(self, saver: SessionStoreSaver, store: SessionStore) -> None:
-        other = SessionStoreSaver(store)
+    def test_a_deleted_thread_is_gone_and_may_begin_anew(self, saver: SealedSaver, store: SessionStore) -> None:
+        other = SealedSaver(store)
         put(saver, at("t"), n=1)
         assert value(other, at("t")) == {"n": 1}
         saver.delete_thread("t")
@@ -276,7 +272,7 @@ class TestDeleteCopyPrune:
         assert value(saver, at("t")) == {"n": 3}
 
     def test_a_pruned_thread_holds_the_bytes_of_the_newest_only(
-        self, saver: SessionStoreSaver, store: SessionStore, home: Path
+        self, saver: SealedSaver, store: SessionStore, home: Path
     ) -> None:
         config = at("t")
         for number in range(10):
@@ -284,34 +280,34 @@ class TestDeleteCopyPrune:
         (session,) = store.list().sessions
         saver.prune(["t", "never there"])
         assert ids(saver, at("t")) == [config["configurable"]["checkpoint_id"]]
-        assert value(SessionStoreSaver(store), at("t")) == {"n": b"number-9" * 100}
+        assert value(SealedSaver(store), at("t")) == {"n": b"number-9" * 100}
         assert store.summary(session.id).entries == 1
         assert store.summary(session.id).size_bytes < session.size_bytes / 4
         rev = store.summary(session.id).rev
         saver.prune(["t"])
         assert store.summary(session.id).rev == rev  # nothing goes, so nothing is written
 
-    def test_a_way_of_pruning_that_does_not_exist_is_refused(self, saver: SessionStoreSaver) -> None:
+    def test_a_way_of_pruning_that_does_not_exist_is_refused(self, saver: SealedSaver) -> None:
         put(saver, at("t"), n=1)
         with pytest.raises(errors.InvalidValueError):
             saver.prune(["t"], strategy="delete_all")
         assert value(saver, at("t")) == {"n": 1}
 
     def test_lists_are_whole_after_what_they_went_on_from_was_pruned(
-        self, saver: SessionStoreSaver, store: SessionStore
+        self, saver: SealedSaver, store: SessionStore
     ) -> None:
         config, messages = at("t"), []
         for number in range(6):
             messages.append(f"message {number}")
             config = put(saver, config, {"run_id": f"run {number}"}, messages=list(messages))
         saver.delete_for_runs(["run 0", "run 2", "run 3"])
-        for each in (saver, SessionStoreSaver(store)):
+        for each in (saver, SealedSaver(store)):
             found = [found.checkpoint["channel_values"]["messages"] for found in each.list(at("t"))]
             assert found == [messages, messages[:5], messages[:2]]
         put(saver, config, messages=[*messages, "more"])
-        assert value(SessionStoreSaver(store), at("t")) == {"messages": [*messages, "more"]}
+        assert value(SealedSaver(store), at("t")) == {"messages": [*messages, "more"]}
 
-    def test_a_thread_of_which_nothing_is_left_is_deleted(self, saver: SessionStoreSaver, store: SessionStore) -> None:
+    def test_a_thread_of_which_nothing_is_left_is_deleted(self, saver: SealedSaver, store: SessionStore) -> None:
         put(saver, at("t"), {"run_id": "x"}, n=1)
         put(saver, at("u"), {"run_id": "x"}, n=1)
         put(saver, at("u"), {"run_id": "y"}, n=2)
@@ -320,7 +316,7 @@ class TestDeleteCopyPrune:
         assert (value(saver, at("t")), value(saver, at("u"))) == (None, {"n": 2})
 
     def test_a_copy_is_a_thread_of_its_own_that_knows_where_it_comes_from(
-        self, saver: SessionStoreSaver, store: SessionStore
+        self, saver: SealedSaver, store: SessionStore
     ) -> None:
         first = put(saver, at("a"), messages=["x"])
         put(saver, first, messages=["x", "y"])
@@ -328,12 +324,12 @@ class TestDeleteCopyPrune:
         put(saver, at("b"), messages=["x", "y", "z"])
         assert (len(ids(saver, at("a"))), len(ids(saver, at("b")))) == (2, 3)
         saver.delete_thread("a")
-        assert value(SessionStoreSaver(store), at("b")) == {"messages": ["x", "y", "z"]}
+        assert value(SealedSaver(store), at("b")) == {"messages": ["x", "y", "z"]}
 
     def test_what_others_delete_meanwhile_is_no_error(
-        self, saver: SessionStoreSaver, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+        self, saver: SealedSaver, store: SessionStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        other = SessionStoreSaver(store)
+        other = SealedSaver(store)
 
         def first(name: str, act: Any) -> None:
             whole = getattr(store, name)
@@ -363,13 +359,13 @@ class TestDeleteCopyPrune:
         put(saver, at("t"), n=5)
         assert value(other, at("t")) == {"n": 5}
 
-    def test_a_copy_says_its_parent(self, saver: SessionStoreSaver, store: SessionStore) -> None:
+    def test_a_copy_says_its_parent(self, saver: SealedSaver, store: SessionStore) -> None:
         put(saver, at("a"), n=1)
         (source,) = store.list().sessions
         saver.copy_thread("a", "b")
         assert {session.parent for session in store.list().sessions} == {None, source.id}
 
-    def test_what_cannot_be_copied_is_refused(self, saver: SessionStoreSaver) -> None:
+    def test_what_cannot_be_copied_is_refused(self, saver: SealedSaver) -> None:
         put(saver, at("a"), n=1)
         with pytest.raises(errors.InvalidValueError):
             saver.copy_thread("a", "a")
@@ -377,7 +373,7 @@ class TestDeleteCopyPrune:
             saver.copy_thread("none", "b")
         assert value(saver, at("b")) is None
 
-    def test_writes_whose_checkpoint_is_still_to_come_stay(self, saver: SessionStoreSaver) -> None:
+    def test_writes_whose_checkpoint_is_still_to_come_stay(self, saver: SealedSaver) -> None:
         put(saver, put(saver, at("t"), n=1), n=2)
         made = checkpoint(n=3)
         saver.put_writes(at("t", "", made["id"]), [("n", 4)], "task")
@@ -389,12 +385,12 @@ class TestDeleteCopyPrune:
 
     @pytest.mark.parametrize("rest", [0, 1])
     def test_what_is_put_while_it_is_pruned_is_not_lost(
-        self, saver: SessionStoreSaver, store: SessionStore, monkeypatch: pytest.MonkeyPatch, rest: int
+        self, saver: SealedSaver, store: SessionStore, monkeypatch: pytest.MonkeyPatch, rest: int
     ) -> None:
         for _ in range(rest):
             put(saver, at("t"), {"run_id": "other"}, n=0)
         put(saver, at("t"), {"run_id": "x"}, n=1)
-        other, replace, delete = SessionStoreSaver(store), store.replace, store.delete
+        other, replace, delete = SealedSaver(store), store.replace, store.delete
         calls = []
 
         def put_first(act: Any) -> Any:
@@ -410,7 +406,7 @@ class TestDeleteCopyPrune:
         monkeypatch.setattr(store, "delete", put_first(delete))
         saver.delete_for_runs(["x"])
         assert calls
-        assert value(SessionStoreSaver(store), at("t")) == {"n": 2}
+        assert value(SealedSaver(store), at("t")) == {"n": 2}
 
 
 class TestFull:
@@ -421,30 +417,30 @@ class TestFull:
             yield store
 
     def test_a_full_thread_is_compacted_and_goes_on(self, small: SessionStore) -> None:
-        saver, made = SessionStoreSaver(small), checkpoint(n=b"x" * 2000)
+        saver, made = SealedSaver(small), checkpoint(n=b"x" * 2000)
         for number in range(200):  # the same checkpoint again and again: later records stand for earlier ones
             saver.put(at("t"), made, {"step": number}, {"n": "1"})
-        found = SessionStoreSaver(small).get_tuple(at("t"))
+        found = SealedSaver(small).get_tuple(at("t"))
         assert found is not None
         assert found.metadata["step"] == 199
 
     def test_one_that_is_full_of_what_it_needs_is_told_and_can_be_pruned(self, small: SessionStore) -> None:
-        saver, config = SessionStoreSaver(small), at("t")
+        saver, config = SealedSaver(small), at("t")
         with pytest.raises(errors.TooLargeError):
             for number in range(200):
                 config = put(saver, config, n=f"{number}".encode() * 500)
         held = value(saver, at("t"))
-        assert value(SessionStoreSaver(small), at("t")) == held
+        assert value(SealedSaver(small), at("t")) == held
         replaced = small.summary(small.list().sessions[0].id).rev
         with pytest.raises(errors.TooLargeError):
             put(saver, config, n=b"x" * 2000)
         assert small.summary(small.list().sessions[0].id).rev == replaced  # it is not compacted on every try
         saver.prune(["t"])
         config = put(saver, config, n=b"more")
-        assert value(SessionStoreSaver(small), at("t")) == {"n": b"more"}
+        assert value(SealedSaver(small), at("t")) == {"n": b"more"}
 
     def test_what_is_too_large_by_itself_is_refused(self, small: SessionStore) -> None:
-        saver = SessionStoreSaver(small)
+        saver = SealedSaver(small)
         one = put(saver, at("t"), n=1)
         with pytest.raises(errors.TooLargeError):
             put(saver, one, n=b"x" * 300_000)
@@ -453,7 +449,7 @@ class TestFull:
 
 class TestHeld:
     def test_what_is_held_is_bounded(self, store: SessionStore) -> None:
-        saver = SessionStoreSaver(store, max_held_bytes=100_000)
+        saver = SealedSaver(store, max_held_bytes=100_000)
         for number in range(30):
             put(saver, at(f"{number}"), n=b"x" * 20_000)
             value(saver, at(f"{number}"))
@@ -462,12 +458,12 @@ class TestHeld:
 
     def test_many_small_threads_are_not_all_held(self, store: SessionStore, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sessionstore.integrations.held.MAX_HELD", 5)
-        saver = SessionStoreSaver(store)
+        saver = SealedSaver(store)
         for number in range(20):
             value(saver, at(f"{number}"))
         assert len(saver._threads) == 5
 
-    def test_a_checkpoint_that_was_given_out_may_be_changed(self, saver: SessionStoreSaver) -> None:
+    def test_a_checkpoint_that_was_given_out_may_be_changed(self, saver: SealedSaver) -> None:
         put(saver, at("t"), messages=[{"a": 1}])
         value(saver, at("t"))["messages"].append("mine")
         value(saver, at("t"))["messages"][0]["a"] = 2
@@ -488,11 +484,11 @@ class TestItems:
 
 class TestConflicts:
     def test_what_a_list_goes_on_from_may_be_deleted_while_it_is_put(
-        self, saver: SessionStoreSaver, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+        self, saver: SealedSaver, store: SessionStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         first = put(saver, at("t"), {"run_id": "keep"}, n=1)
         put(saver, first, {"run_id": "x"}, messages=["a", "b"])
-        other, append, calls = SessionStoreSaver(store), store.append, []
+        other, append, calls = SealedSaver(store), store.append, []
 
         def second(*args: Any, **kwargs: Any) -> Any:
             if not calls:
@@ -503,13 +499,13 @@ class TestConflicts:
         monkeypatch.setattr(store, "append", second)
         put(saver, first, messages=["a", "b", "c"])
         assert calls
-        assert value(SessionStoreSaver(store), at("t")) == {"messages": ["a", "b", "c"]}
+        assert value(SealedSaver(store), at("t")) == {"messages": ["a", "b", "c"]}
 
     def test_one_that_always_comes_second_saves_its_list_whole(
-        self, saver: SessionStoreSaver, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+        self, saver: SealedSaver, store: SessionStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         one = put(saver, at("t"), messages=["a", "b"])
-        other, append = SessionStoreSaver(store), store.append
+        other, append = SealedSaver(store), store.append
         busy = threading.local()
 
         def second(*args: Any, **kwargs: Any) -> Any:
@@ -521,9 +517,9 @@ class TestConflicts:
 
         monkeypatch.setattr(store, "append", second)
         put(saver, one, messages=["a", "b", "c"])
-        assert value(SessionStoreSaver(store), at("t")) == {"messages": ["a", "b", "c"]}
+        assert value(SealedSaver(store), at("t")) == {"messages": ["a", "b", "c"]}
 
-    def test_threads_of_one_process_put_to_one_thread(self, saver: SessionStoreSaver) -> None:
+    def test_threads_of_one_process_put_to_one_thread(self, saver: SealedSaver) -> None:
         one = put(saver, at("t"), messages=["a"])
 
         def work(number: int) -> None:
@@ -544,7 +540,7 @@ class TestConflicts:
 
 
 class TestAsync:
-    def test_the_awaited_calls_do_the_same(self, saver: SessionStoreSaver) -> None:
+    def test_the_awaited_calls_do_the_same(self, saver: SealedSaver) -> None:
         async def main() -> None:
             made = checkpoint(n=1)
             one = await saver.aput(at("t"), made, {"run_id": "x"}, {"n": "1"})
@@ -562,7 +558,7 @@ class TestAsync:
 
         asyncio.run(main(), debug=True)
 
-    def test_many_tasks_put_to_one_thread(self, saver: SessionStoreSaver) -> None:
+    def test_many_tasks_put_to_one_thread(self, saver: SealedSaver) -> None:
         async def main() -> None:
             one = await saver.aput(at("t"), checkpoint(n=0), {}, {"n": "1"})
             made = [checkpoint(messages=["a", f"{number}"]) for number in range(40)]
@@ -572,7 +568,7 @@ class TestAsync:
 
         asyncio.run(main(), debug=True)
 
-    def test_the_event_loop_goes_on_while_a_call_waits(self, saver: SessionStoreSaver, store: SessionStore) -> None:
+    def test_the_event_loop_goes_on_while_a_call_waits(self, saver: SealedSaver, store: SessionStore) -> None:
         one = put(saver, at("t"), n=0)
         (session,) = store.list().sessions
 
@@ -587,7 +583,7 @@ class TestAsync:
         asyncio.run(main())
 
     def test_a_call_that_is_cancelled_half_way_and_repeated_is_saved_once(
-        self, saver: SessionStoreSaver, store: SessionStore
+        self, saver: SealedSaver, store: SessionStore
     ) -> None:
         one = put(saver, at("t"), messages=["a"])
         (session,) = store.list().sessions
@@ -612,7 +608,7 @@ class TestAsync:
             await saver.aput_writes(one, [("n", 1), ("__error__", "e")], "task")
 
         asyncio.run(main())
-        for each in (saver, SessionStoreSaver(store)):
+        for each in (saver, SealedSaver(store)):
             assert ids(each, at("t")) == [made["id"], one["configurable"]["checkpoint_id"]]
             found = each.get_tuple(one)
             assert found is not None

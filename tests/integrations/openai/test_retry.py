@@ -14,7 +14,7 @@ pytest.importorskip("agents", reason="needs the OpenAI Agents SDK: pip install '
 
 from sessionstore import Config, SessionStore, errors, open_store
 from sessionstore.aio.borrowed import pool_of
-from sessionstore.integrations.openai_agents import MAX_UNHEARD, SealedSession
+from sessionstore.integrations.openai.session import MAX_UNHEARD, SealedSession
 
 WAIT_S = 30  # a broken test ends; a good one never waits
 

@@ -18,7 +18,7 @@ from agents.run_internal.session_persistence import rewind_session_items
 from agents.testing import ScriptedModel, assistant_message, function_call
 
 from sessionstore import SessionStore, errors
-from sessionstore.integrations.openai_agents import SealedSession
+from sessionstore.integrations.openai import SealedSession
 
 RUNNERS = ("run", "run_sync", "run_streamed")
 runners = pytest.mark.parametrize("runner", RUNNERS)

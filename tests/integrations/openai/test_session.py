@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sessionstore import SessionStore, errors, open_store
-from sessionstore.integrations.openai_agents import POPPED, SealedSession
+from sessionstore.integrations.openai.session import POPPED, SealedSession
 
 T = TypeVar("T")
 

@@ -14,13 +14,13 @@ import pytest
 pytest.importorskip("agents", reason="needs the OpenAI Agents SDK: pip install 'sessionstore[openai]'")
 
 from sessionstore import SessionStore, open_store
-from sessionstore.integrations.openai_agents import SealedSession
+from sessionstore.integrations.openai import SealedSession
 
 # Prints a line when it is ready, waits for one, then does what the test says.
 READY = """
 import asyncio, sys
 from sessionstore import open_store
-from sessionstore.integrations.openai_agents import SealedSession
+from sessionstore.integrations.openai import SealedSession
 home, number = sys.argv[1], int(sys.argv[2])
 store = open_store(home)
 session = SealedSession("chat", store)
