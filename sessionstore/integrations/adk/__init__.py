@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sessionstore.integrations.adk.service import StoreSessionService
+from sessionstore.integrations.adk.sessions import StoreSessionService
 
 __all__ = ["StoreSessionService"]
