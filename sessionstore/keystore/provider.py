@@ -1,4 +1,4 @@
-"""What gives the bytes of install keys where they do not lie in the keyring file, and what it is chosen by.
+"""What gives the bytes of install keys where they do not lie in the keyring file.
 
 Rules:
 
@@ -10,10 +10,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal, Protocol
-
-from sessionstore.config import Config
 
 
 class Withheld(Exception):
@@ -80,20 +77,3 @@ class KeyProvider(Protocol):
     def warnings(self) -> tuple[str, ...]:
         """What is worth telling of the way the key came; each is told once in a process."""
         ...
-
-
-def provider_of(config: Config, environ: Mapping[str, str]) -> KeyProvider | None:
-    """The provider that the settings name; None: the key lies in the keyring file."""
-    if config.key_provider == "keyring":
-        from sessionstore.keystore.os_keyring import OsKeyring
-
-        return OsKeyring()
-    if config.key_provider == "descriptor":
-        from sessionstore.keystore.given import from_descriptor
-
-        return from_descriptor(config.key_fd or 0)
-    if config.key_provider == "environment":
-        from sessionstore.keystore.given import from_environment
-
-        return from_environment(environ)
-    return None
