@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -70,6 +72,27 @@ class TestLaundering:
             victim.refusal()
         victim.put(victim.good)
         assert victim.store.load(victim.id).entries == victim.session.entries
+
+
+class TestRowsTakenAway:
+    @pytest.mark.parametrize("deleted", [False, True])
+    def test_nothing_sealed_is_adopted_while_rows_are_gone_from_the_ledger(
+        self, victim: Any, states: list[bytes], deleted: bool
+    ) -> None:
+        # Without its row a session looks as if it had never been here, and any state of it like a lost record.
+        victim.store.create(name="beside")
+        if deleted:
+            victim.store.delete(victim.id)
+        victim.store.close()
+        with closing(sqlite3.connect(victim.root / "state" / "ledger.db")) as connection, connection:
+            connection.execute("DELETE FROM heads WHERE session_id = ?", (victim.id,))
+        for state in states:
+            victim.put(state)
+            with open_store(victim.root, environ={}) as store:
+                for dry_run in (True, False):
+                    with pytest.raises(errors.LedgerCorruptError, match="taken away"):
+                        store.adopt_sealed(victim.id, consent=WHO, accept_rev=2, dry_run=dry_run)
+            assert victim.path.read_bytes() == state
 
 
 class TestKeptParts:
