@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from sessionstore import Config, SessionStore, errors, open_store
+from sessionstore.model import POLICIES
 from sessionstore.wiring import recover_ledger
 
 WHO = "the test"
@@ -100,6 +101,31 @@ class TestRecover:
             assert codes[UNSIGNED] == "unsigned_unknown"
             with pytest.raises(errors.UnanchoredError):
                 store.load(ids[0])
+
+    @pytest.mark.parametrize(
+        ("steps", "left"),
+        [
+            (["require"], "require"),
+            (["require", "strict"], "strict"),
+            (["strict", "require"], "require"),
+            (["strict", "accept"], "warn"),
+            ([], "warn"),
+        ],
+    )
+    def test_the_policy_is_not_lowered_by_losing_the_ledger(
+        self, home: Path, ids: list[str], steps: list[str], left: str
+    ) -> None:
+        with opened(home) as store:
+            for step in steps:
+                if POLICIES.index(step) < POLICIES.index(store.policy().floor):
+                    store.lower_policy(step, consent=WHO)
+                else:
+                    store.raise_policy(step)
+        lose(home)
+        recover_ledger(config_of(home), consent=WHO)
+        with opened(home) as store:
+            assert store.policy().floor == left
+            store._ground.ledger.check()
 
     def test_what_the_audit_log_knows_to_be_older_is_left(self, home: Path, ids: list[str]) -> None:
         older = file(home, ids[0]).read_bytes()
