@@ -136,7 +136,7 @@ def _candidate(
     if was_saved(head) or (entry is not None and entry.state == "migrated"):
         raise SignatureStrippedError(session_id=stem, hint=_HINT)
     if head is None:
-        refuse_lost(ground)  # it may be the row of this one that was taken away
+        refuse_lost(ground, proven=True)  # it may be the row of this one that was taken away
     if here not in (None, data) or (head is not None and head.state == "creating"):
         raise AlreadyExistsError(what="id")
     if digests is not None and digests.get(stem) != digest:

@@ -89,7 +89,7 @@ def adopt_sealed(
         if ground.ledger.head(session_id) is not None:
             edits._reader.find(session_id).log.close()  # raises what is wrong with it
             raise InvalidValueError(what="adopt", reason="this session is known here and needs no adoption")
-        refuse_lost(ground)  # it may be the row of this one that was taken away, to put an older or deleted state back
+        refuse_lost(ground, proven=True)  # it may be the row of this one that was taken away, and this an older state
         log = ground.backend.open(file_name(session_id))
         if log is None:
             raise SessionNotFoundError

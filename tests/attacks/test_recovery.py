@@ -15,6 +15,12 @@ from sessionstore.wiring import recover_ledger
 
 WHO = "a person who was deceived"
 
+# A row that is gone, and one that stands there for another session.
+TAKEN_AWAY = (
+    "DELETE FROM heads WHERE session_id = ?",
+    "UPDATE heads SET session_id = '3f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d', state = 'deleted' WHERE session_id = ?",
+)
+
 
 @pytest.fixture
 def states(victim: Any) -> list[bytes]:
@@ -76,8 +82,9 @@ class TestLaundering:
 
 class TestRowsTakenAway:
     @pytest.mark.parametrize("deleted", [False, True])
+    @pytest.mark.parametrize("how", TAKEN_AWAY)
     def test_nothing_sealed_is_adopted_while_rows_are_gone_from_the_ledger(
-        self, victim: Any, states: list[bytes], deleted: bool
+        self, victim: Any, states: list[bytes], deleted: bool, how: str
     ) -> None:
         # Without its row a session looks as if it had never been here, and any state of it like a lost record.
         victim.store.create(name="beside")
@@ -85,7 +92,7 @@ class TestRowsTakenAway:
             victim.store.delete(victim.id)
         victim.store.close()
         with closing(sqlite3.connect(victim.root / "state" / "ledger.db")) as connection, connection:
-            connection.execute("DELETE FROM heads WHERE session_id = ?", (victim.id,))
+            connection.execute(how, (victim.id,))
         for state in states:
             victim.put(state)
             with open_store(victim.root, environ={}) as store:
