@@ -43,7 +43,12 @@ from sessionstore.storage import Log
 
 _STEP_BYTES = 1024 * 1024
 # Which field of which event says what revision a session had.
-_REVISIONS = {"resume_committed": ("rev",), "restore": ("known_rev",), "rebase": ("known_rev", "file_rev")}
+_REVISIONS = {
+    "resume_committed": ("rev",),
+    "restore": ("known_rev", "file_rev"),
+    "rebase": ("known_rev", "file_rev"),
+    "sealed_adopted": ("file_rev",),
+}
 
 
 class Evidence(NamedTuple):

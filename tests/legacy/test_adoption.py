@@ -111,6 +111,19 @@ class TestOne:
         with pytest.raises(errors.ResurrectedError):
             opened.adopt(OLD, consent="me")
 
+    def test_where_one_was_only_begun_and_never_saved_there_is_nothing_in_the_way(
+        self, opened: SessionStore, directory: Path, unsigned: Unsigned
+    ) -> None:
+        with pytest.raises(errors.MalformedError):
+            opened.create(id=OLD, entries=[{"n": float("nan")}])
+        head = opened._ground.ledger.head(OLD)
+        assert head is not None and (head.state, head.rev) == ("deleted", 0)
+        with pytest.raises(errors.SessionNotFoundError):
+            opened.adopt(OLD, consent="me")
+        put(directory, unsigned(OLD))
+        assert told(opened.adopt(OLD, consent="me")) == ([OLD], {})
+        assert opened.load(OLD).provenance == "legacy-adopted"
+
     def test_nor_where_one_was_migrated_and_its_row_is_gone(
         self, home: Path, directory: Path, unsigned: Unsigned
     ) -> None:

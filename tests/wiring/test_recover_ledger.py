@@ -151,6 +151,18 @@ class TestRecover:
             session = store.load(ids[0])
             assert (session.rev, session.key, session.entries) == (4, "k0", ({"n": 0}, {"n": 9}))
 
+    @pytest.mark.parametrize("event", ["restore", "rebase", "sealed_adopted"])
+    def test_what_a_person_took_in_counts_as_known_too(self, home: Path, ids: list[str], event: str) -> None:
+        older = file(home, ids[0]).read_bytes()
+        known = {"key_id": "0" * 16, "entries": 1} if event == "sealed_adopted" else {"known_rev": 1}
+        with opened(home) as store:
+            store.append(ids[0], [{"n": 11}])
+            store._ground.audit.record(event, session_id=ids[0], file_rev=3, consent=WHO, **known)
+        file(home, ids[0]).write_bytes(older)
+        lose(home)
+        done = recover_ledger(config_of(home), consent=WHO)
+        assert [(broken.name, broken.code) for broken in done.left] == [(ids[0], "rollback")]
+
     def test_the_newest_file_put_back_is_the_session_again(self, home: Path, ids: list[str]) -> None:
         older = file(home, ids[0]).read_bytes()
         with opened(home) as store:
