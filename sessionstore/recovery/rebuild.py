@@ -43,7 +43,6 @@ from sessionstore.sessions import Ground
 from sessionstore.sessions.ground import file_name, head_after, new_head, summary_of
 from sessionstore.sessions.judge import damaged, refuse_given_up, unknown_here
 from sessionstore.sessions.look import Look
-from sessionstore.sessions.policy import at_least
 from sessionstore.sessions.unsigned import UnsignedFiles
 from sessionstore.storage import Log
 
@@ -77,9 +76,9 @@ def _keep_policy(ground: Ground) -> None:
     last = None
     for record in ground.audit.records(events=("policy_raised", "policy_lowered")):
         last = record.fields.get("after")
-    floor = next((policy for policy in POLICIES if policy == last), DEFAULT)
-    if floor != DEFAULT and at_least(floor, DEFAULT):  # what is below the default, somebody has to agree to again
-        ground.ledger.policy.change(floor, old=DEFAULT)
+    for policy in POLICIES[POLICIES.index(DEFAULT) + 1 :]:  # what is below the default, somebody has to agree to again
+        if last == policy:
+            ground.ledger.policy.change(policy, old=DEFAULT)
 
 
 def _filled(ground: Ground, old: Mapping[str, Head]) -> Rebuilt:
