@@ -234,6 +234,18 @@ class TestDamaged:
         taken(days)
         assert days.found() == found and revs(days) == left
 
+    def test_lines_of_an_old_key_before_a_break_are_vouched_for_by_nobody(self, place: Any, log: AuditLog) -> None:
+        # Whoever has that key could have written them: what the present key signed is chained to other lines.
+        for rev in range(2):
+            log.record("resume_committed", rev=rev)
+        rotate(place)
+        log.renew()
+        log.record("resume_committed", rev=2)
+        place.put(place.lines(1)[:1], 1)
+        rows, found = taken(place)
+        assert (rows[0], found) == ((1, "damaged", 0), [("000001.jsonl", 1, "changed")])
+        assert revs(place) == [2]
+
     def test_the_newest_file_with_bad_lines_too(self, days: Any) -> None:
         days.put([*days.lines(4), b"more\n"], 4)
         assert taken(days)[1] == [("000004.jsonl", 3, "changed")]
