@@ -198,6 +198,19 @@ class TestGone:
         assert rows == [(1, "retired", 0), (2, "retired", 0), (3, "taken", 0), (4, "closed", 1), (5, "closed", 3)]
         assert (found, revs(place), place.report().retired) == ([], [3, 4, 5], 2)
 
+    def test_one_that_was_retired_and_put_back_is_there(self, place: Any) -> None:
+        log = place.log(audit_retention_days=10)
+        for rev in range(4):
+            log.record("resume_committed", rev=rev)
+            place.pass_days(1)
+        kept = place.file(2).read_bytes()
+        place.pass_days(8)
+        log.record("resume_committed", rev=4)
+        place.file(2).write_bytes(kept)
+        place.file(2).chmod(0o600)
+        rows, _ = taken(place)
+        assert [state for _, state, _ in rows[:2]] == ["retired", "taken"]
+
     def test_else_they_are_missing(self, days: Any) -> None:
         for number in (1, 2):
             days.file(number).unlink()
