@@ -110,6 +110,10 @@ class TestWhole:
         taken(place)
         place.keyring.take(retired(place.keyring, old, "destroyed"))
         assert revs(place) == [0] and place.report().ok
+        for _ in range(2):
+            place.pass_days(2)
+            place.log(audit_retention_days=10).record("resume_attempt")
+        assert "000001.jsonl" in place.names()
         place.pass_days(20)
         place.log(audit_retention_days=10).record("resume_attempt")
         place.pass_days(1)
