@@ -17,6 +17,8 @@ from sessionstore.cli.table import Column, table
 if TYPE_CHECKING:
     from sessionstore.model import AdoptionReport
 
+MAX_NAMED = 5
+
 
 @command_of(
     "adopt",
@@ -80,10 +82,15 @@ def _adopt_unsigned(
             report = store.adopt(session_id, directory=directory, consent=consent, digests=digests)
     code = exits.exit_code(report.refused[0].code) if report.refused else None
     if invocation.json:
-        output.value({"would_adopt" if dry_run else "adopted": report.adopted, "refused": report.refused})
+        told = {"would_adopt" if dry_run else "adopted": report.adopted, "refused": report.refused}
+        output.value({**told, "left_out": report.left_out} if directory is not None else told)
         return code
     if not shown:
         _print(report)
+    if report.left_out:
+        named = ", ".join(report.left_out[:MAX_NAMED])
+        rest = len(report.left_out) - MAX_NAMED
+        output.note(f"left out, for no session has such a name: {named}" + (f" and {rest:,} more" if rest > 0 else ""))
     output.say(f"{count_text(len(report.adopted), 'session')} {'would be adopted' if dry_run else 'adopted'}")
     return code
 

@@ -31,6 +31,9 @@ MAX_KINDS = 4
 LEGACY_FORMAT = "legacy"
 MAX_SECRET_BYTES = 65536
 
+_LEGACY_REASON = "this is a session file of format version 1"
+_LEGACY_HINT = f"import it with --format {LEGACY_FORMAT}"
+
 FORMATS = ("auto", OWN_FORMAT, LEGACY_FORMAT, "claude-code", "codex", "gemini")
 
 
@@ -148,6 +151,7 @@ class _Importer:
 
     def take(self, name: str) -> dict[str, Any]:
         """Import the file of that name; the answer is what there is to say about it."""
+        from sessionstore.errors import ImportFormatError
         from sessionstore.format.legacy import MAX_LEGACY_BYTES
 
         max_bytes = self._store.config.max_session_bytes
@@ -157,7 +161,14 @@ class _Importer:
             start = file.read(len(_OWN_START))
             if self._format == OWN_FORMAT or (self._format == "auto" and start == _OWN_START):
                 return {"file": name, **self._document(start + inputs.read_all(file, name, max_bytes))}
-            return {"file": name, **self._transcript(file)}
+            try:
+                return {"file": name, **self._transcript(file)}
+            except ImportFormatError as error:
+                if self._format == "auto" and _is_legacy(file):
+                    raise ImportFormatError(
+                        format=error.format, line=0, reason=_LEGACY_REASON, hint=_LEGACY_HINT
+                    ) from None
+                raise
 
     def _document(self, data: bytes) -> dict[str, Any]:
         session = self._store.import_document(
@@ -184,6 +195,18 @@ class _Importer:
             "entries": session.entries,
             "report": head.report,
         }
+
+
+def _is_legacy(file: BinaryIO) -> bool:
+    """Whether a file that can be read again is a session of format version 1, from before there were seals."""
+    from sessionstore.errors import SessionStoreError
+    from sessionstore.format.legacy import MAX_LEGACY_BYTES, parse_file
+
+    file.seek(0)
+    try:
+        return "conversation" in parse_file(file.read(MAX_LEGACY_BYTES + 1), "")
+    except SessionStoreError:
+        return False
 
 
 def _print(taken: list[dict[str, Any]], failed: dict[str, Failure]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sessionstore.cli import confirm, output
 from sessionstore.cli.invocation import Invocation
-from sessionstore.cli.present import exact_time
+from sessionstore.cli.present import count_text, exact_time
 from sessionstore.cli.resolve import resolve
 
 if TYPE_CHECKING:
@@ -43,10 +43,11 @@ def adopt_sealed(
 def _lines(adoption: SealedAdoption) -> list[str]:
     """What a person has to see before they vouch."""
     signatures = "all good" if adoption.checked else f"prove nothing: key {adoption.key_id} is not the primary key here"
+    entries = count_text(adoption.entries, "entry", "entries")
     lines = [
         adoption.session_id,
         f"  name        {adoption.name}",
-        f"  file        revision {adoption.file_rev}, saved {exact_time(adoption.file_at)}, {adoption.entries} entries",
+        f"  file        revision {adoption.file_rev}, saved {exact_time(adoption.file_at)}, {entries}",
         f"  signatures  {signatures}",
     ]
     if adoption.known_rev > adoption.file_rev:

@@ -104,10 +104,10 @@ class LegacyModifiedError(VerificationError):
 
 
 class UnsignedUnknownError(VerificationError):
-    """An unsigned file that was not here when its data directory was first opened."""
+    """An unsigned file from elsewhere, or one that was not here when its data directory was first opened."""
 
     code = "unsigned_unknown"
-    sentence = "unsigned session {session_id} appeared after this store was set up"
+    sentence = "session {session_id} is in an unsigned file that this store does not know, and nobody vouched for it"
     advice = "find out where the file comes from; if you vouch for it, `sessionstore adopt {session_id}`"
 
 

@@ -28,6 +28,7 @@ from sessionstore.health.findings import (
     PRIVATE_BITS,
     Finding,
     Level,
+    counted,
     judge_limits,
     judge_pinning,
     judge_place,
@@ -203,7 +204,7 @@ class _Examination:
         try:
             with Ledger.open(state, keyring, store_id, read_only=True) as ledger:
                 ledger.check()
-                self._add("ledger", "ok", f"whole; {ledger.count():,} sessions recorded")
+                self._add("ledger", "ok", f"whole; {counted(ledger.count(), 'session')} recorded")
         except SessionStoreError as error:
             self._add_error("ledger", error)
 
@@ -224,7 +225,7 @@ class _Examination:
             mend = "free the cause: until then nothing is resumed, rebound or claimed"
             self._add("audit log", "problem", f"cannot be written: {refused}", mend)
         elif report.ok:
-            self._add("audit log", "ok", f"whole; {report.lines:,} events in {report.files:,} files")
+            self._add("audit log", "ok", f"whole; {counted(report.lines, 'event')} in {counted(report.files, 'file')}")
 
     def _copies(self, store: SessionStore) -> None:
         """Whether the key that signs now was ever exported: with it and the only disk, every session is lost."""
@@ -240,7 +241,7 @@ class _Examination:
 
     def _sessions(self, store: SessionStore) -> None:
         counts = store.stats()
-        text = f"{counts.sessions:,} of at most {counts.max_sessions:,}, {counts.size_bytes:,} bytes"
+        text = f"{counts.sessions:,} of at most {counts.max_sessions:,}, {counted(counts.size_bytes, 'byte')}"
         if counts.sessions >= WARN_FROM * counts.max_sessions:
             self._add(
                 "sessions", "note", text, "`sessionstore cleanup --dry-run` shows old ones; or raise max_sessions"

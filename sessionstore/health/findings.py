@@ -45,6 +45,11 @@ def mend_sessions(code: str) -> str:
     return _NAMES if mend is None else f"{mend}; {_NAMES}"
 
 
+def counted(count: int, what: str) -> str:
+    """`1 event`, `2 events`."""
+    return f"{count:,} {what}" + "s" * (count != 1)
+
+
 class Finding(msgspec.Struct, frozen=True):
     """What was found about one part of the store.
 

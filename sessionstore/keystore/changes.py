@@ -56,3 +56,13 @@ class KeyChanges:
                 self._keys.replace(newer)
             follow(stored if newer is None else newer)
             return newer is not None
+
+    def drop_destroyed(self) -> None:
+        """See to it that the bytes of destroyed keys are gone from where they are kept.
+
+        Raises:
+            KeyringError: The stored keyring cannot be used, or the provider refused.
+            StoreUnavailableError: The lock was not had.
+        """
+        with self._locks.hold(LOCK, timeout_s=self._timeout_s):
+            self._keys.drop_destroyed(self._keys.found())

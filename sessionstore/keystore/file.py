@@ -118,7 +118,21 @@ class FileKeyStore:
         """
         self._put(keyring)
         self._state.write_atomic(NAME, (self._encoded(keyring),), replace=True)
-        self._drop(keyring)
+        self.drop_destroyed(keyring)
+
+    def drop_destroyed(self, keyring: Keyring) -> None:
+        """Have the provider forget the destroyed keys of `keyring`, which is stored.
+
+        Raises:
+            KeyUnavailableError: The provider refused: one of them may still be there.
+        """
+
+        def drop() -> None:
+            for key in keyring.keys:
+                if key.status == "destroyed" and self._provider is not None:
+                    self._provider.drop(key.id)
+
+        _asked(drop)
 
     def found(self) -> Keyring:
         """The keyring of a store that is in use. Errors as `load`.
@@ -170,14 +184,6 @@ class FileKeyStore:
                     self._provider.put(key.id, key.secret)
 
         _asked(put)
-
-    def _drop(self, keyring: Keyring) -> None:
-        def drop() -> None:
-            for key in keyring.keys:
-                if key.status == "destroyed" and self._provider is not None:
-                    self._provider.drop(key.id)
-
-        _asked(drop)
 
     def _load(self, name: str) -> Keyring | None:
         path = os.path.join(self._state.path, name)

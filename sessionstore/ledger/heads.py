@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
-from sessionstore.errors import ConflictError, KeyDisabledError
+from sessionstore.errors import ConflictError, KeyDisabledError, KeyringError, LedgerCorruptError
 from sessionstore.ledger.database import Database
 from sessionstore.ledger.generation import Generations
 from sessionstore.ledger.rows import Binding, Head, HeadState
@@ -59,6 +59,7 @@ class Heads:
         # Rows that were verified, to the byte: the same bytes need no second check. Replaced whole, so never half made.
         self._verified: dict[str, tuple[tuple[Any, ...], Head]] = {}
         self._verified_in = b""
+        self._begun: set[str] = set()
 
     def find(self, session_id: str) -> Head | None:
         """The head of a session, None if it was never begun here."""
@@ -121,9 +122,16 @@ class Heads:
         sql = f"SELECT count(*) FROM heads WHERE store_id = ? AND state IN ({_marks(states)})"  # noqa: S608 - only marks
         return int(self._database.read(sql, (self._store_id, *states))[0][0])
 
-    def lost(self, binding: Binding | None) -> int:
-        """How many rows are gone. `binding` was read first: who begins a session meanwhile adds to the rows alone."""
+    def lost(self, binding: Binding | None, *, proven: bool) -> int:
+        """How many rows are gone. `binding` was read first: who begins a session meanwhile adds to the rows alone.
+
+        Args:
+            binding: Says how many sessions were begun.
+            proven: Count no row that was changed: one under another id fills the place of the one that is gone.
+        """
         begun = 0 if binding is None else binding.heads
+        if proven:
+            return max(0, begun - self._proven())
         (found,) = self._database.read("SELECT count(*) FROM heads WHERE store_id = ?", (self._store_id,))[0]
         return max(0, begun - int(found))
 
@@ -143,6 +151,22 @@ class Heads:
             self._open(row)
         if len(rows) != begun:
             raise self._seal.corrupt(f"{begun} sessions were begun here, but there are {len(rows)} rows")
+
+    def _proven(self) -> int:
+        """How many rows stand for sessions that were begun here; each was verified once in this process."""
+        rows = self._database.read(
+            "SELECT session_id, key_id, payload, mac FROM heads WHERE store_id = ?", (self._store_id,)
+        )
+        found = 0
+        for session_id, *row in rows:
+            if session_id not in self._begun:
+                try:
+                    self._seal.open(session_id, *row)
+                except (LedgerCorruptError, KeyringError):
+                    continue
+                self._begun.add(session_id)
+            found += 1
+        return found
 
     def _scan(self, states: Sequence[HeadState]) -> list[Head]:
         found = []

@@ -244,9 +244,9 @@ class Ledger:
         """Every session ever begun here and its state, not verified: read the head before anything is concluded."""
         return self._heads.states()
 
-    def lost_rows(self) -> int:
-        """How many sessions were begun here whose row was taken away: fast, for this package never removes one."""
-        return self._heads.lost(self._anchors.binding(self._store_id))
+    def lost_rows(self, *, proven: bool = False) -> int:
+        """How many sessions were begun here whose row was taken away; `proven`: or made into another, which is slow."""
+        return self._heads.lost(self._anchors.binding(self._store_id), proven=proven)
 
     def knows(self, session_id: str) -> bool:
         """Whether a session of that id was begun here and not deleted, or its unsigned file is listed."""

@@ -52,7 +52,8 @@ def salvage(path: Path, keyring: Keyring, store_id: str) -> dict[str, Head]:
             with suppress(KeyringError, LedgerCorruptError, AttributeError):
                 found[session_id] = seal.open(session_id, *row)  # the tag binds the id too
     if not rows:
-        raise LedgerCorruptError(path=str(path), reason="nothing in it can be read")
+        hint = "leave it out: `sessionstore recover-ledger --dry-run` says what can be had back without it"
+        raise LedgerCorruptError(path=str(path), reason="nothing in it can be read", hint=hint)
     return found
 
 

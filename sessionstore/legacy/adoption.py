@@ -22,7 +22,6 @@ from hashlib import sha256
 
 from sessionstore.errors import (
     AlreadyExistsError,
-    InvalidIdError,
     InvalidValueError,
     LedgerCorruptError,
     LegacyModifiedError,
@@ -83,19 +82,20 @@ def adopt(
     refused: list[Unreadable] = []
     with ExitStack() as opened:
         away = None if directory is None else _other_directory(ground, os.path.abspath(directory), opened)
-        for name in [check_id(session_id) + SUFFIX] if session_id is not None else _names(ground, away):
-            stem = name.removesuffix(SUFFIX)
+        names = [check_id(session_id) + SUFFIX] if session_id is not None else _names(ground, away)
+        left_out = tuple(name for name in names if not is_id(name.removesuffix(SUFFIX)))
+        for stem in (name.removesuffix(SUFFIX) for name in names if name not in left_out):
             try:
                 candidate = _candidate(ground, stem, away, digests)
             except SessionStoreError as error:
                 if session_id is not None or isinstance(error, LedgerCorruptError):
                     raise
-                refused.append(Unreadable(name if error.code == InvalidIdError.code else stem, error.code, str(error)))
+                refused.append(Unreadable(stem, error.code, str(error)))
             else:
                 found += [] if candidate is None else [candidate.line]  # not the file: there may be thousands
         if not dry_run:
             found = _list(ground, found, away, consent, None if session_id is not None else refused)
-    return AdoptionReport(tuple(found), tuple(refused))
+    return AdoptionReport(tuple(found), tuple(refused), left_out)
 
 
 def _other_directory(ground: Ground, path: str, opened: ExitStack) -> Directory | None:
@@ -120,8 +120,6 @@ def _candidate(
         LedgerCorruptError: Rows of sessions were taken away.
         SessionStoreError: It may not be adopted; the class says why.
     """
-    if not is_id(stem):
-        raise InvalidIdError
     data = _data(ground, stem, away)
     head = ground.ledger.head(stem)
     if data is None:
@@ -138,7 +136,7 @@ def _candidate(
     if was_saved(head) or (entry is not None and entry.state == "migrated"):
         raise SignatureStrippedError(session_id=stem, hint=_HINT)
     if head is None:
-        refuse_lost(ground)  # it may be the row of this one that was taken away
+        refuse_lost(ground, proven=True)  # it may be the row of this one that was taken away
     if here not in (None, data) or (head is not None and head.state == "creating"):
         raise AlreadyExistsError(what="id")
     if digests is not None and digests.get(stem) != digest:

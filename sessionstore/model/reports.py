@@ -141,10 +141,12 @@ class AdoptionReport(msgspec.Struct, frozen=True):
     Attributes:
         adopted: Files that may be opened now, by session id.
         refused: Files that were left alone, by name, with the code and the reason.
+        left_out: Names of a directory that end like those of unsigned files and are no session ids.
     """
 
     adopted: tuple[AdoptedFile, ...]
     refused: tuple[Unreadable, ...]
+    left_out: tuple[str, ...] = ()
 
 
 class Rebinding(msgspec.Struct, frozen=True):

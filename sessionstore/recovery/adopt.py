@@ -50,7 +50,7 @@ from sessionstore.model import (
 )
 from sessionstore.recovery.evidence import check_consent, heard, pieces, refuse_read_only
 from sessionstore.sessions import Ground
-from sessionstore.sessions.ground import file_name, head_after, new_head
+from sessionstore.sessions.ground import file_name, head_after, new_head, refuse_lost
 from sessionstore.sessions.judge import damaged, refuse_given_up
 from sessionstore.storage import Log
 
@@ -89,6 +89,7 @@ def adopt_sealed(
         if ground.ledger.head(session_id) is not None:
             edits._reader.find(session_id).log.close()  # raises what is wrong with it
             raise InvalidValueError(what="adopt", reason="this session is known here and needs no adoption")
+        refuse_lost(ground, proven=True)  # it may be the row of this one that was taken away, and this an older state
         log = ground.backend.open(file_name(session_id))
         if log is None:
             raise SessionNotFoundError

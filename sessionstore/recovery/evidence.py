@@ -38,11 +38,17 @@ from sessionstore.model.recovery import Direction
 from sessionstore.sessions import Ground, Reader
 from sessionstore.sessions.ground import file_name
 from sessionstore.sessions.judge import given_up
+from sessionstore.sessions.unsigned import was_saved
 from sessionstore.storage import Log
 
 _STEP_BYTES = 1024 * 1024
 # Which field of which event says what revision a session had.
-_REVISIONS = {"resume_committed": ("rev",), "restore": ("known_rev",), "rebase": ("known_rev", "file_rev")}
+_REVISIONS = {
+    "resume_committed": ("rev",),
+    "restore": ("known_rev", "file_rev"),
+    "rebase": ("known_rev", "file_rev"),
+    "sealed_adopted": ("file_rev",),
+}
 
 
 class Evidence(NamedTuple):
@@ -199,6 +205,17 @@ def ids_of(ground: Ground) -> list[str]:
     suffix = ".jsonl"
     files = (name.removesuffix(suffix) for name, _ in ground.backend.scan() if name.endswith(suffix))
     return sorted({*ground.ledger.ids(), *filter(is_id, files)})
+
+
+def is_unsigned(ground: Ground, reader: Reader, session_id: str) -> bool:
+    """Whether a session is in an unsigned file that may be opened; that was read then. Errors as opening it."""
+    head = ground.ledger.head(session_id)
+    if was_saved(head) or ground.backend.stamp(file_name(session_id)) is not None:
+        return False
+    unsigned = reader.unsigned.find(session_id, head)
+    if unsigned is not None:
+        unsigned.read()
+    return unsigned is not None
 
 
 def pieces(log: Log, start: int, end: int) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ Everything else is left, and named.
 
 * A file that is older than what is known keeps being refused as `rollback`: its record names the known revision.
 * Of the old ledger only rows count whose tag is good. They are taken as they are, tombstones too.
+* The policy for unsigned files is what the audit log says of it last, if that is more than the default.
 * A session that the audit log speaks of, and that has no file, is named: it was deleted, or its file is lost.
 
 What cannot be got back: which other sessions were deleted, and what the newest state of a session was, beyond what
@@ -35,7 +36,8 @@ from sessionstore.format.lines import Open, decode_open
 from sessionstore.format.log import Summary
 from sessionstore.format.seal import Broken, Sealed
 from sessionstore.ledger import Head
-from sessionstore.model import Rebuilt, SessionSummary, Unreadable, format_time
+from sessionstore.ledger.policy import DEFAULT
+from sessionstore.model import POLICIES, Rebuilt, SessionSummary, Unreadable, format_time
 from sessionstore.recovery.evidence import Known, examine, heard, ids_of
 from sessionstore.sessions import Ground
 from sessionstore.sessions.ground import file_name, head_after, new_head, summary_of
@@ -55,6 +57,7 @@ def rebuild(ground: Ground, old: Mapping[str, Head], consent: str) -> Rebuilt:
     """
     files = ground.audit.take_over()
     doubts = sum(file.state in ("damaged", "taken") for file in files)
+    _keep_policy(ground)
     rebuilt = _filled(ground, old)
     if not ground.read_only:
         ground.audit.record(
@@ -66,6 +69,16 @@ def rebuild(ground: Ground, old: Mapping[str, Head], consent: str) -> Rebuilt:
             consent=consent,
         )
     return msgspec.structs.replace(rebuilt, audit_files=len(files), audit_doubts=doubts)
+
+
+def _keep_policy(ground: Ground) -> None:
+    """Record the policy that the audit log names last: losing the ledger is no way to a lower one."""
+    last = None
+    for record in ground.audit.records(events=("policy_raised", "policy_lowered")):
+        last = record.fields.get("after")
+    for policy in POLICIES[POLICIES.index(DEFAULT) + 1 :]:  # what is below the default, somebody has to agree to again
+        if last == policy:
+            ground.ledger.policy.change(policy, old=DEFAULT)
 
 
 def _filled(ground: Ground, old: Mapping[str, Head]) -> Rebuilt:

@@ -36,6 +36,7 @@ from sessionstore.recovery.evidence import (
     Evidence,
     evidence_of,
     examine,
+    is_unsigned,
     no_evidence,
     pieces,
     refuse_read_only,
@@ -44,7 +45,7 @@ from sessionstore.recovery.evidence import (
 from sessionstore.sessions.ground import file_name
 from sessionstore.sessions.judge import damaged
 from sessionstore.sessions.look import Found
-from sessionstore.sessions.unsigned import was_saved
+from sessionstore.sessions.unsigned import SUFFIX
 
 _BROKEN = (InvalidSignatureError, ResurrectedError)
 
@@ -106,7 +107,7 @@ def _plan(edits: StoreEdits, session_id: str) -> Repair:
     """
     head = edits._ground.ledger.head(session_id)
     try:
-        if _is_unsigned(edits, session_id, head):
+        if is_unsigned(edits._ground, edits._reader, session_id):
             text, command = "it is whole, and not signed yet", f"sessionstore migrate {session_id}"
             return Repair(session_id=session_id, code="ok", action="nothing", text=text, command=command)
         found = edits._reader.find(session_id)
@@ -114,7 +115,7 @@ def _plan(edits: StoreEdits, session_id: str) -> Repair:
             edits._reader.verify(found)
             return _whole(found)
     except SessionNotFoundError:
-        raise
+        return _put_away(edits, session_id, head)
     except SessionStoreError as error:
         rev = None if head is None else head.rev
         plan = Repair(session_id=session_id, code=error.code, action="left", text=str(error), head_rev=rev)
@@ -144,14 +145,23 @@ def _plan(edits: StoreEdits, session_id: str) -> Repair:
         )
 
 
-def _is_unsigned(edits: StoreEdits, session_id: str, head: Head | None) -> bool:
-    """Whether the session is in an unsigned file that may be opened; that was read then."""
-    if was_saved(head) or edits._ground.backend.stamp(file_name(session_id)) is not None:
-        return False
-    unsigned = edits._reader.unsigned.find(session_id, head)
-    if unsigned is not None:
-        unsigned.read()
-    return unsigned is not None
+def _put_away(edits: StoreEdits, session_id: str, head: Head | None) -> Repair:
+    """The plan for the unsigned file of a session that was deleted.
+
+    Raises:
+        SessionNotFoundError: There is no such file, or no such session was deleted.
+    """
+    stamp = edits._ground.backend.stamp(session_id + SUFFIX)
+    if stamp is None or head is None or head.state != "deleted":
+        raise SessionNotFoundError
+    return Repair(
+        session_id=session_id,
+        code=ResurrectedError.code,
+        action="quarantined",
+        text="its unsigned file goes into quarantine; the deletion stands",
+        head_rev=head.rev,
+        set_aside_bytes=stamp.size,
+    )
 
 
 def _whole(found: Found) -> Repair:
@@ -200,6 +210,8 @@ def _settle(edits: StoreEdits, plan: Repair) -> Repair:
 def _quarantine(edits: StoreEdits, plan: Repair) -> Repair:
     """Move the file into quarantine: copied first, then removed."""
     backend, name = edits._ground.backend, file_name(plan.session_id)
+    if plan.code == ResurrectedError.code and backend.stamp(name) is None:
+        name = plan.session_id + SUFFIX
     log = backend.open(name)
     if log is None:
         return plan

@@ -35,6 +35,7 @@ from sessionstore.recovery.evidence import (
     examine,
     heard,
     ids_of,
+    is_unsigned,
     no_evidence,
     pieces,
     refuse_read_only,
@@ -57,8 +58,12 @@ def restore(edits: StoreEdits, session_id: str, accept_rev: int | None, *, conse
     audited = heard(edits._ground, session_id).get(session_id)
     with ExitStack() as held:
         _hold(edits, held, session_id, dry_run=dry_run)
+        if is_unsigned(edits._ground, edits._reader, session_id):
+            reason = "the session is in an unsigned file, which has no revisions; there is nothing to restore"
+            raise InvalidValueError(what="restore", reason=reason)
         stands = standing(edits._ground, edits._reader, session_id, audited)
         if stands is None:
+            _refuse_damaged(edits, session_id)
             reason = "the file of this session is not older than what is known; there is nothing to restore"
             raise InvalidValueError(what="restore", reason=reason)
         if stands.direction not in _TAKEN_BY_NAME:
@@ -165,6 +170,17 @@ def _opened(edits: StoreEdits, session_id: str) -> Found:
     except BaseException:
         log.close()
         raise
+
+
+def _refuse_damaged(edits: StoreEdits, session_id: str) -> None:
+    """Return if the file is whole: one that was damaged at the known revision is not older either.
+
+    Raises:
+        InvalidSignatureError: It is damaged; its hint says what to do instead.
+    """
+    found = edits._reader.find(session_id)
+    with closing(found.log):
+        edits._reader.verify(found)
 
 
 def _hold(edits: StoreEdits, held: ExitStack, session_id: str, *, dry_run: bool) -> None:

@@ -89,24 +89,38 @@ def retire(
     if known is None:
         raise UnknownKeyError(key_id=key_id, hint="`sessionstore keys list` shows the keys of this store")
     needs = known.needs
-    if retired(ground.keyring, key_id, to) is None or dry_run:
+    is_done = retired(ground.keyring, key_id, to) is None
+    if dry_run or (is_done and to != "destroyed"):
         return needs
     refuse_read_only(ground)
+    if not is_done:
+        _refuse_needed(key_id, needs, leaked=leaked, give_up=give_up)
+
+    def step(keyring: Keyring) -> Keyring | None:
+        nonlocal needs
+        newer = retired(keyring, key_id, to)
+        if newer is not None:
+            # Counted once more, where nobody can change keys: meanwhile it may have been promoted, have signed every
+            # row, and have been replaced. Rows under a key that is gone would be lost, and the store with them.
+            needs = next(key for key in listed(ground) if key.id == key_id).needs
+            _refuse_needed(key_id, needs, leaked=leaked, give_up=give_up)
+            ground.audit.record("key_retired", key_id=key_id, status=to, sessions_lost=needs.sessions)
+        return newer
+
+    changed = not is_done and ground.keys.change(step, ground.ledger.generations.follow)
+    if to == "destroyed" and not changed:
+        # Whoever destroyed it may have died before its bytes were gone from where they are kept.
+        ground.keys.drop_destroyed()
+    return needs
+
+
+def _refuse_needed(key_id: str, needs: KeyNeeds, *, leaked: bool, give_up: bool) -> None:
     if needs.rows or (needs.sessions and not leaked):
         hint = "run `sessionstore keys rotate --finish`; it names each session that is left, with the reason"
         raise KeyInUseError(key_id=key_id, needs=str(needs), hint=hint)
     if needs.any and not (leaked or give_up):
         hint = "none of it can be verified without the key; give it up with --give-up"
         raise KeyInUseError(key_id=key_id, needs=str(needs), hint=hint)
-
-    def step(keyring: Keyring) -> Keyring | None:
-        newer = retired(keyring, key_id, to)
-        if newer is not None:
-            ground.audit.record("key_retired", key_id=key_id, status=to, sessions_lost=needs.sessions)
-        return newer
-
-    ground.keys.change(step, ground.ledger.generations.follow)
-    return needs
 
 
 def sealed_heads(ground: Ground) -> list[Head]:

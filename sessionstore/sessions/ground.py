@@ -125,16 +125,21 @@ def new_head(session_id: str, summary: Summary, *, key: str | None, parent: str 
     )
 
 
-def refuse_lost(ground: Ground) -> None:
+def refuse_lost(ground: Ground, *, proven: bool = False) -> None:
     """Say nothing of what was never saved here if rows of the ledger are gone: that could be one of them.
+
+    Args:
+        ground: The store.
+        proven: Before anything is accepted for want of a row: look at each row, not only at how many they are.
 
     Raises:
         LedgerCorruptError: They are.
     """
-    lost = ground.ledger.lost_rows()
+    lost = ground.ledger.lost_rows(proven=proven)
     if lost:
         path = str(ground.config.state_dir / "ledger.db")
-        raise LedgerCorruptError(path=path, reason=f"the rows of {lost:,} sessions were taken away")
+        what = "the row of 1 session was" if lost == 1 else f"the rows of {lost:,} sessions were"
+        raise LedgerCorruptError(path=path, reason=f"{what} taken away")
 
 
 def stamp_of(head: Head) -> Stamp:

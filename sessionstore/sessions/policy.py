@@ -57,7 +57,8 @@ def raise_to(ledger: Ledger, audit: AuditLog, to: str) -> None:
     """
     wanted, floor = _known(to), ledger.policy.read()
     if not at_least(wanted, floor):
-        raise DowngradeRefusedError(asked=wanted, floor=floor)
+        hint = f"`sessionstore policy lower {wanted}` lowers it"
+        raise DowngradeRefusedError(asked=wanted, floor=floor, hint=hint)
     if wanted != floor:
         _raise(ledger, audit, floor, wanted, by="command")
 

@@ -193,7 +193,7 @@ class UnsignedFiles:
         """`refuse_lost`, asked once until anybody commits something: a list asks for every file."""
         token = self._ground.ledger.changed_token()
         if self._whole_at != token:
-            refuse_lost(self._ground)
+            refuse_lost(self._ground, proven=True)
             self._whole_at = token
 
     def session(self, unsigned: Unsigned) -> Session:

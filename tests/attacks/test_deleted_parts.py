@@ -156,6 +156,40 @@ class TestDeletedParts:
             store.load("3f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d")
 
 
+class TestRowsOfOthers:
+    @pytest.fixture
+    def relabelled(self, root: Path) -> Path:
+        """The state before a migration: its row gone, another put in its place, so that there are as many as before."""
+        with closing(sqlite3.connect(root / "state" / "ledger.db")) as connection, connection:
+            before = connection.execute("SELECT * FROM inventory WHERE name = ?", (f"{UNSIGNED}.json",)).fetchone()
+        with open_store(root, environ={}) as store:
+            store.append(UNSIGNED, [{"n": 1}])
+        with closing(sqlite3.connect(root / "state" / "ledger.db")) as connection, connection:
+            connection.execute(f"INSERT OR REPLACE INTO inventory VALUES ({', '.join('?' * len(before))})", before)
+            other = "3f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
+            sql = "UPDATE heads SET session_id = ?, state = 'deleted' WHERE session_id = ?"
+            connection.execute(sql, (other, UNSIGNED))
+        (root / "data" / "sessions" / f"{UNSIGNED}.jsonl").unlink()
+        (root / "data" / "sessions" / f"{UNSIGNED}.json").write_bytes(unsigned(UNSIGNED))
+        return root
+
+    def test_a_row_under_another_id_is_no_row(self, relabelled: Path) -> None:
+        with open_store(relabelled, environ={}) as store:
+            for _ in range(2):
+                append = lambda: store.append(UNSIGNED, [{"n": 1}])  # noqa: E731
+                for call in (lambda: store.load(UNSIGNED), append, lambda: list(store.migrate())):
+                    with pytest.raises(errors.LedgerCorruptError, match="taken away"):
+                        call()
+            assert [(line.name, line.code) for line in store.list().unreadable] == [(UNSIGNED, "ledger_corrupt")]
+            assert (store.load(SEALED).rev, store.load(MIGRATED).rev) == (1, 2)
+
+    def test_nor_is_a_file_adopted_for_want_of_one(self, relabelled: Path) -> None:
+        other = "4f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
+        (relabelled / "data" / "sessions" / f"{other}.json").write_bytes(unsigned(other))
+        with open_store(relabelled, environ={}) as store, pytest.raises(errors.LedgerCorruptError, match="taken away"):
+            store.adopt(other, consent="test")
+
+
 class TestWipedStores:
     def test_a_key_is_not_made_anew_beside_what_was_sealed_and_put_away(self, root: Path) -> None:
         for part in ("key", "ledger", "session file"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -12,6 +14,12 @@ from sessionstore.config import load_config
 from sessionstore.wiring import recover_ledger
 
 WHO = "a person who was deceived"
+
+# A row that is gone, and one that stands there for another session.
+TAKEN_AWAY = (
+    "DELETE FROM heads WHERE session_id = ?",
+    "UPDATE heads SET session_id = '3f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d', state = 'deleted' WHERE session_id = ?",
+)
 
 
 @pytest.fixture
@@ -70,6 +78,28 @@ class TestLaundering:
             victim.refusal()
         victim.put(victim.good)
         assert victim.store.load(victim.id).entries == victim.session.entries
+
+
+class TestRowsTakenAway:
+    @pytest.mark.parametrize("deleted", [False, True])
+    @pytest.mark.parametrize("how", TAKEN_AWAY)
+    def test_nothing_sealed_is_adopted_while_rows_are_gone_from_the_ledger(
+        self, victim: Any, states: list[bytes], deleted: bool, how: str
+    ) -> None:
+        # Without its row a session looks as if it had never been here, and any state of it like a lost record.
+        victim.store.create(name="beside")
+        if deleted:
+            victim.store.delete(victim.id)
+        victim.store.close()
+        with closing(sqlite3.connect(victim.root / "state" / "ledger.db")) as connection, connection:
+            connection.execute(how, (victim.id,))
+        for state in states:
+            victim.put(state)
+            with open_store(victim.root, environ={}) as store:
+                for dry_run in (True, False):
+                    with pytest.raises(errors.LedgerCorruptError, match="taken away"):
+                        store.adopt_sealed(victim.id, consent=WHO, accept_rev=2, dry_run=dry_run)
+            assert victim.path.read_bytes() == state
 
 
 class TestKeptParts:

@@ -110,6 +110,10 @@ class TestWhole:
         taken(place)
         place.keyring.take(retired(place.keyring, old, "destroyed"))
         assert revs(place) == [0] and place.report().ok
+        for _ in range(2):
+            place.pass_days(2)
+            place.log(audit_retention_days=10).record("resume_attempt")
+        assert "000001.jsonl" in place.names()
         place.pass_days(20)
         place.log(audit_retention_days=10).record("resume_attempt")
         place.pass_days(1)
@@ -198,6 +202,19 @@ class TestGone:
         assert rows == [(1, "retired", 0), (2, "retired", 0), (3, "taken", 0), (4, "closed", 1), (5, "closed", 3)]
         assert (found, revs(place), place.report().retired) == ([], [3, 4, 5], 2)
 
+    def test_one_that_was_retired_and_put_back_is_there(self, place: Any) -> None:
+        log = place.log(audit_retention_days=10)
+        for rev in range(4):
+            log.record("resume_committed", rev=rev)
+            place.pass_days(1)
+        kept = place.file(2).read_bytes()
+        place.pass_days(8)
+        log.record("resume_committed", rev=4)
+        place.file(2).write_bytes(kept)
+        place.file(2).chmod(0o600)
+        rows, _ = taken(place)
+        assert [state for _, state, _ in rows[:2]] == ["retired", "taken"]
+
     def test_else_they_are_missing(self, days: Any) -> None:
         for number in (1, 2):
             days.file(number).unlink()
@@ -233,6 +250,18 @@ class TestDamaged:
         assert revs(days) == left
         taken(days)
         assert days.found() == found and revs(days) == left
+
+    def test_lines_of_an_old_key_before_a_break_are_vouched_for_by_nobody(self, place: Any, log: AuditLog) -> None:
+        # Whoever has that key could have written them: what the present key signed is chained to other lines.
+        for rev in range(2):
+            log.record("resume_committed", rev=rev)
+        rotate(place)
+        log.renew()
+        log.record("resume_committed", rev=2)
+        place.put(place.lines(1)[:1], 1)
+        rows, found = taken(place)
+        assert (rows[0], found) == ((1, "damaged", 0), [("000001.jsonl", 1, "changed")])
+        assert revs(place) == [2]
 
     def test_the_newest_file_with_bad_lines_too(self, days: Any) -> None:
         days.put([*days.lines(4), b"more\n"], 4)

@@ -189,7 +189,7 @@ class TestDoctor:
 
     def test_a_whole_log_is_ok(self, call, events: str) -> None:
         (finding,) = self.findings(call)
-        assert (finding["level"], finding["text"]) == ("ok", "whole; 4 events in 1 files")
+        assert (finding["level"], finding["text"]) == ("ok", "whole; 4 events in 1 file")
 
     def test_a_damaged_one_is_a_problem(self, call, events: str, log: Path) -> None:
         log.write_bytes(b"")

@@ -228,4 +228,21 @@ class TestImportLegacy:
         ran = call("import", "--format", "legacy", str(file), "--json")
         assert (ran.code, ran.error["code"]) == (4, "unsigned_unknown")
         assert "--trust-unsigned" in ran.error["hint"]
+        assert "appeared" not in ran.error["message"] and "--trust-unsigned" in ran.error["hint"]
         assert call("import", "--format", "legacy", str(file), "--trust-unsigned").code == 0
+
+    @pytest.mark.parametrize("indent", [None, 2])
+    def test_what_a_file_of_that_format_is_is_said_where_nothing_was(
+        self, call, signed: list[str], indent: int | None
+    ) -> None:
+        file = Path(signed[3])
+        file.write_text(json.dumps(json.loads(file.read_text()), indent=indent))
+        ran = call("import", str(file), "--json")
+        assert (ran.code, ran.error["code"]) == (1, "import_failed")
+        assert "format version 1" in ran.error["message"] and ran.error["hint"] == "import it with --format legacy"
+
+    @pytest.mark.parametrize("text", ['{"version": 1}', '{"version": 2, "conversation": []}', "[1]", "{"])
+    def test_nothing_else_is_taken_for_one(self, call, tmp_path: Path, text: str) -> None:
+        (tmp_path / "other.json").write_text(text)
+        ran = call("import", str(tmp_path / "other.json"), "--json")
+        assert ran.error["code"] == "import_failed" and "legacy" not in ran.error["hint"]

@@ -132,6 +132,48 @@ def look(id):
 killed(act)
 """
 
+ADOPT = """
+ids = [f"{n:08x}-3b61-4d7a-9c58-7e4f1a2b3c4e" for n in range(kills)]
+
+def pair(id):
+    return id, id[:-1] + "f"
+
+for id in ids:
+    os.makedirs(f"{home}/away/{id}", 0o700)
+    for one in pair(id):
+        with open(f"{home}/away/{id}/{one}.json", "wb") as file:
+            file.write(content(one))
+
+def act(store, id):
+    assert len(store.adopt(directory=f"{home}/away/{id}", consent="me").adopted) == 2
+
+def look(id):
+    with open_store(root, environ={}) as store:
+        codes = []
+        for one in pair(id):
+            vouched = [event.session_id for event in store.audit(events=["adoption"], session=one)]
+            try:
+                assert store.load(one).entries == (message(0), message(1), message(2)) and vouched
+                codes.append("opened")
+            except SessionStoreError as error:
+                codes.append(error.code)
+        # A second run ends it, a third has nothing to do, and the other directory is what it was.
+        reports = [store.adopt(directory=f"{home}/away/{id}", consent="me") for _ in range(2)]
+        took = [[file.session_id for file in report.adopted] for report in reports]
+        assert took == [[one for one, code in zip(pair(id), codes) if code != "opened"], []], (codes, reports)
+        assert [report.refused for report in reports] == [(), ()]
+        for one in pair(id):
+            assert store.load(one).entries == (message(0), message(1), message(2))
+            assert len(list(store.audit(events=["adoption"], session=one))) in (1, 2)
+            for place in (f"{home}/away/{id}", root + "/data/sessions"):
+                assert open(f"{place}/{one}.json", "rb").read() == content(one)
+        assert store.list().unreadable == () and store.verify_audit().ok
+        assert len(os.listdir(f"{home}/away/{id}")) == 2
+        store._ground.ledger.check()
+    return " ".join(codes)
+killed(act)
+"""
+
 
 class TestKill:
     def test_at_every_step_of_a_migration(self, child: Child) -> None:
@@ -147,3 +189,14 @@ class TestKill:
     def test_at_every_step_of_deleting_an_unsigned_session(self, child: Child) -> None:
         total, died, order, _ = child(STORE + DELETE)
         assert died == total > 10 and order == ["unsigned", "gone"]
+
+    def test_at_every_step_of_adopting_a_directory(self, child: Child) -> None:
+        total, died, order, _ = child(STORE + ADOPT)
+        assert died == total > 25
+        # A copy that nobody lived to list is unknown, and so is one whose neighbour was not copied yet: all or none.
+        assert order == [
+            "not_found not_found",
+            "unsigned_unknown not_found",
+            "unsigned_unknown unsigned_unknown",
+            "opened opened",
+        ]

@@ -350,7 +350,7 @@ class TestKeyringOfTheSystem:
     def backend(self) -> Iterator[Any]:
         keyring = pytest.importorskip("keyring", reason="the extra `keyring` is not installed")
         from keyring.backend import KeyringBackend
-        from keyring.errors import KeyringLocked
+        from keyring.errors import KeyringLocked, PasswordDeleteError
 
         class Kept(KeyringBackend):
             """A real backend, registered as a user would; what it keeps is in this object."""
@@ -360,7 +360,7 @@ class TestKeyringOfTheSystem:
             def __init__(self) -> None:
                 super().__init__()
                 self.entries: dict[tuple[str, str], str] = {}
-                self.is_locked = False
+                self.is_locked = self.is_stuck = False
                 self.keeps = True
 
             def get_password(self, service: str, username: str) -> str | None:
@@ -373,6 +373,8 @@ class TestKeyringOfTheSystem:
                     self.entries[service, username] = password
 
             def delete_password(self, service: str, username: str) -> None:
+                if self.is_stuck:
+                    raise PasswordDeleteError("stuck")
                 del self.entries[service, username]
 
         before, kept = keyring.get_keyring(), Kept()
@@ -408,6 +410,23 @@ class TestKeyringOfTheSystem:
         assert opened("keyring").load(id).entries == ({"n": 1},)
         backend.entries["sessionstore", old.id] = "00" * 32
         report = store.rotate_keys(leaked=True)
+        assert ("sessionstore", old.id) not in backend.entries
+
+    def test_a_destroyed_key_whose_entry_could_not_be_removed_is_removed_the_next_time(
+        self, backend: Any, opened: Callable[..., SessionStore]
+    ) -> None:
+        store = opened("keyring")
+        (old,) = store.list_keys()
+        store.rotate_keys()
+        backend.is_stuck = True
+        for _ in range(2):
+            refused(lambda: store.retire_key(old.id, destroy=True))
+            assert ("sessionstore", old.id) in backend.entries
+        backend.is_stuck = False
+        store.retire_key(old.id, dry_run=True, destroy=True)
+        store.retire_key(old.id)
+        assert ("sessionstore", old.id) in backend.entries
+        store.retire_key(old.id, destroy=True)
         assert ("sessionstore", old.id) not in backend.entries
 
     def test_an_entry_that_is_gone_or_another_is_refused_and_never_made_anew(

@@ -111,6 +111,19 @@ class TestOne:
         with pytest.raises(errors.ResurrectedError):
             opened.adopt(OLD, consent="me")
 
+    def test_where_one_was_only_begun_and_never_saved_there_is_nothing_in_the_way(
+        self, opened: SessionStore, directory: Path, unsigned: Unsigned
+    ) -> None:
+        with pytest.raises(errors.MalformedError):
+            opened.create(id=OLD, entries=[{"n": float("nan")}])
+        head = opened._ground.ledger.head(OLD)
+        assert head is not None and (head.state, head.rev) == ("deleted", 0)
+        with pytest.raises(errors.SessionNotFoundError):
+            opened.adopt(OLD, consent="me")
+        put(directory, unsigned(OLD))
+        assert told(opened.adopt(OLD, consent="me")) == ([OLD], {})
+        assert opened.load(OLD).provenance == "legacy-adopted"
+
     def test_nor_where_one_was_migrated_and_its_row_is_gone(
         self, home: Path, directory: Path, unsigned: Unsigned
     ) -> None:
@@ -181,11 +194,11 @@ class TestDirectory:
         put(away, b"{}", "notes")
         (away / "readme.txt").write_text("x")
         before = {file.name: file.read_bytes() for file in away.iterdir()}
-        expected = ([OLD, OTHER], {THIRD: "unsupported_version", "notes.json": "invalid_id"})
+        expected = ([OLD, OTHER], {THIRD: "unsupported_version"})
         assert told(opened.adopt(directory=away, consent="me", dry_run=True)) == expected
         assert not list(directory.glob("*.json"))
         report = opened.adopt(directory=away, consent="me")
-        assert told(report) == expected
+        assert (told(report), report.left_out) == (expected, ("notes.json",))
         assert {file.name: file.read_bytes() for file in away.iterdir()} == before
         assert {line.id for line in opened.list().sessions} == {OLD, OTHER}
         assert len(list(opened.audit(events=["adoption"]))) == 2

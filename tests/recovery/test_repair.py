@@ -213,6 +213,43 @@ class TestKeepVerified:
         assert place.store.list().sessions == ()
 
 
+class TestUnsignedFileOfADeletedSession:
+    ID = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
+
+    @pytest.fixture
+    def file(self, place: Any, unsigned: Any) -> Any:
+        """The unsigned file of a session that was migrated and deleted, back in its place."""
+        file = place.file(self.ID).with_suffix(".json")
+        file.write_bytes(unsigned(self.ID))
+        place.store.adopt(self.ID, consent="me")
+        place.store.append(self.ID, [{"n": 1}])
+        place.store.delete(self.ID)
+        file.write_bytes(unsigned(self.ID))
+        return file
+
+    @pytest.mark.parametrize("name", ["Atlas", "another"])
+    def test_it_goes_into_quarantine(self, place: Any, file: Any, unsigned: Any, name: str) -> None:
+        content = unsigned(self.ID, name=name)
+        file.write_bytes(content)
+        planned = place.store.repair(self.ID, dry_run=True)
+        assert (planned.action, planned.code, planned.set_aside_bytes) == ("quarantined", "resurrected", len(content))
+        assert place.store.repair(self.ID, keep_verified=True).action == "left"
+        assert file.read_bytes() == content
+        done = place.store.repair(self.ID)
+        assert (done.action, done.head_rev, place.kept()) == ("quarantined", planned.head_rev, [content])
+        assert not file.exists() and place.store.list().unreadable == ()
+        with pytest.raises(errors.SessionNotFoundError):
+            place.store.repair(self.ID)
+        assert [event["code"] for event in place.events("repair")] == ["resurrected"]
+
+    def test_a_sealed_one_that_is_back_too_goes_first(self, place: Any, file: Any) -> None:
+        place.put(self.ID, b"whatever")
+        assert place.store.repair(self.ID).action == "quarantined"
+        assert (place.kept(), file.exists()) == ([b"whatever"], True)
+        assert place.store.repair(self.ID).action == "quarantined"
+        assert not file.exists()
+
+
 class TestGuards:
     @pytest.mark.parametrize("keep_verified", [False, True])
     def test_a_running_session_is_not_touched(self, place: Any, keep_verified: bool) -> None:

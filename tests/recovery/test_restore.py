@@ -107,6 +107,26 @@ class TestRestore:
             place.store.restore(older, 4, consent=WHO)
         assert place.store.load(older).rev == 7
 
+    @pytest.mark.parametrize("dry_run", [False, True])
+    def test_a_damaged_one_at_the_known_revision_is_said_to_be_damaged(self, place: Any, dry_run: bool) -> None:
+        id = place.session()
+        broken = place.damaged(id)
+        with pytest.raises(errors.InvalidSignatureError) as caught:
+            place.store.restore(id, 4, consent=WHO, dry_run=dry_run)
+        assert "--keep-verified" in caught.value.hint and "backup" in caught.value.hint
+        assert place.read(id) == broken
+
+    def test_an_unsigned_file_has_nothing_to_restore(self, place: Any, unsigned: Any) -> None:
+        id = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
+        place.file(id).with_suffix(".json").write_bytes(unsigned(id))
+        place.store.adopt(id, consent=WHO)
+        for dry_run in (False, True):
+            with pytest.raises(errors.InvalidValueError, match="unsigned file"):
+                place.store.restore(id, 1, consent=WHO, dry_run=dry_run)
+        place.file(id).with_suffix(".json").write_bytes(unsigned(id, name="another"))
+        with pytest.raises(errors.LegacyModifiedError):
+            place.store.restore(id, 1, consent=WHO)
+
     def test_the_other_of_two_histories_is_taken_by_its_revision(self, place: Any) -> None:
         id = place.session()
         place.ledger_as_now()

@@ -14,6 +14,9 @@ import pytest
 
 from sessionstore import Config, SessionStore, errors, open_store
 from sessionstore.model import KeyNeeds
+from sessionstore.signing import added, replaced, waiting_key
+
+MADE_AT = "2026-01-31T12:00:00.000000Z"
 
 Open = Callable[..., SessionStore]
 
@@ -300,6 +303,29 @@ class TestRetire:
         store.retire_key(old, destroy=True)
         store.retire_key(old)
         assert states(store)[0][0] == "destroyed"
+
+    def test_what_came_to_need_it_since_it_was_counted_is_counted_too(
+        self, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # A key that waits is needed by nothing. Before it is retired, another rotation promotes it, signs everything
+        # with it, and is overtaken by a third one that has not signed a row yet.
+        ground, made = store._ground, sessions(store)
+        ground.keys.change(lambda ring: added(ring, waiting_key(MADE_AT)), ground.ledger.generations.follow)
+        waiting = primary(store)
+        change = ground.keys.change
+
+        def overtaken(*args: Any) -> bool:
+            monkeypatch.undo()
+            store.rotate_keys()
+            change(lambda ring: replaced(ring, waiting_key(MADE_AT)), ground.ledger.generations.follow)
+            return change(*args)
+
+        monkeypatch.setattr(ground.keys, "change", overtaken)
+        with pytest.raises(errors.KeyInUseError, match="3 sessions"):
+            store.retire_key(waiting, destroy=True)
+        assert store.rotate_keys(finish=True).left == ()
+        store.retire_key(waiting, destroy=True)
+        assert [store.load(id).entries for id in made] == [({"of": id},) for id in made]
 
     def test_a_destroyed_key_has_left_the_file(self, store: SessionStore, home: Path) -> None:
         ring = store._ground.keyring

@@ -41,6 +41,16 @@ class TestOfAGoodSession:
             store.inspect("../x")
 
 
+class TestOfAnUnsignedFile:
+    def test_it_is_shown_and_sealed_by_nothing_that_was_not_listed(self, place: Any, unsigned: Any) -> None:
+        content = unsigned(ID)
+        place.file(ID).with_suffix(".json").write_bytes(content)
+        found = place.store.inspect(ID)
+        assert (found.code, found.head_rev, found.size_bytes) == ("unsigned_unknown", None, len(content))
+        assert found.lines and not any(line.sealed for line in found.lines)
+        assert "".join(line.text for line in found.lines) in content.decode().replace("\n", "")
+
+
 class TestOfADamagedSession:
     def test_it_shows_where_what_is_good_ends(self, place: Any) -> None:
         id = place.session()

@@ -11,9 +11,12 @@ import pytest
 
 from sessionstore import Config, SessionStore, errors, open_store
 from sessionstore.model import POLICIES
+from sessionstore.sessions.policy import combined
 
 OLD = "0f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
 OTHER = "1f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
+
+FLOORS = [("warn", "floor", "warn"), ("warn", "strict", "strict"), ("strict", "warn", "strict")]
 
 Unsigned = Callable[..., bytes]
 
@@ -180,6 +183,18 @@ class TestChanges:
             assert store.policy().policy == "accept"
             (event,) = store.audit(events=["policy_lowered"])
             assert event.fields == {"before": "require", "after": "accept", "consent": "me"}
+
+    def test_a_setting_stands_in_the_way_of_nothing_but_less_than_it_asks_for(
+        self, opened: Callable[..., SessionStore]
+    ) -> None:
+        with opened("require") as store:
+            store.raise_policy("strict")
+            store.lower_policy("require", consent="me")
+            assert store.policy().floor == "require"
+
+    @pytest.mark.parametrize(("floor", "setting", "policy"), FLOORS)
+    def test_in_force_is_the_higher_one_of_both(self, floor: Any, setting: Any, policy: str) -> None:
+        assert combined(floor, setting).policy == policy
 
     def test_nothing_is_changed_where_nothing_can_be_written_down(
         self, opened: Callable[..., SessionStore], home: Path

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,15 @@ class TestNames:
     def test_other_files_are_none_of_ours(self, place: Any, name: str) -> None:
         (place.home / "data" / "sessions" / name).write_bytes(b"x")
         assert place.store.list() == SessionPage((), ())
+
+    def test_rows_that_were_taken_away_are_told_with_no_file_to_tell_it(self, place: Any) -> None:
+        id, other = place.session(), place.session()
+        place.file(id).unlink()
+        with closing(sqlite3.connect(place.home / "state" / "ledger.db")) as ledger, ledger:
+            ledger.execute("DELETE FROM heads WHERE session_id = ?", (id,))
+        page = place.store.list()
+        assert ([line.id for line in page.sessions], codes(page)) == ([other], [("ledger.db", "ledger_corrupt")])
+        assert "the row of 1 session was taken away" in page.unreadable[0].text
 
     def test_a_directory_in_the_sessions_directory_is_none_of_ours(self, place: Any) -> None:
         (place.home / "data" / "sessions" / "sub").mkdir()

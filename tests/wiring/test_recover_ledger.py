@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from sessionstore import Config, SessionStore, errors, open_store
+from sessionstore.model import POLICIES
 from sessionstore.wiring import recover_ledger
 
 WHO = "the test"
@@ -101,6 +102,31 @@ class TestRecover:
             with pytest.raises(errors.UnanchoredError):
                 store.load(ids[0])
 
+    @pytest.mark.parametrize(
+        ("steps", "left"),
+        [
+            (["require"], "require"),
+            (["require", "strict"], "strict"),
+            (["strict", "require"], "require"),
+            (["strict", "accept"], "warn"),
+            ([], "warn"),
+        ],
+    )
+    def test_the_policy_is_not_lowered_by_losing_the_ledger(
+        self, home: Path, ids: list[str], steps: list[str], left: str
+    ) -> None:
+        with opened(home) as store:
+            for step in steps:
+                if POLICIES.index(step) < POLICIES.index(store.policy().floor):
+                    store.lower_policy(step, consent=WHO)
+                else:
+                    store.raise_policy(step)
+        lose(home)
+        recover_ledger(config_of(home), consent=WHO)
+        with opened(home) as store:
+            assert store.policy().floor == left
+            store._ground.ledger.check()
+
     def test_what_the_audit_log_knows_to_be_older_is_left(self, home: Path, ids: list[str]) -> None:
         older = file(home, ids[0]).read_bytes()
         with opened(home) as store:
@@ -124,6 +150,18 @@ class TestRecover:
             assert store.restore(ids[0], 2, consent=WHO).rev == 4
             session = store.load(ids[0])
             assert (session.rev, session.key, session.entries) == (4, "k0", ({"n": 0}, {"n": 9}))
+
+    @pytest.mark.parametrize("event", ["restore", "rebase", "sealed_adopted"])
+    def test_what_a_person_took_in_counts_as_known_too(self, home: Path, ids: list[str], event: str) -> None:
+        older = file(home, ids[0]).read_bytes()
+        known = {"key_id": "0" * 16, "entries": 1} if event == "sealed_adopted" else {"known_rev": 1}
+        with opened(home) as store:
+            store.append(ids[0], [{"n": 11}])
+            store._ground.audit.record(event, session_id=ids[0], file_rev=3, consent=WHO, **known)
+        file(home, ids[0]).write_bytes(older)
+        lose(home)
+        done = recover_ledger(config_of(home), consent=WHO)
+        assert [(broken.name, broken.code) for broken in done.left] == [(ids[0], "rollback")]
 
     def test_the_newest_file_put_back_is_the_session_again(self, home: Path, ids: list[str]) -> None:
         older = file(home, ids[0]).read_bytes()
