@@ -453,6 +453,17 @@ class TestOldLedger:
         with opened(home) as store:
             assert store.restore(ids[0], 3, consent=WHO).rev == 5
 
+    def test_where_the_audit_log_knows_less_the_row_counts(self, home: Path, ids: list[str], moved: Path) -> None:
+        data = file(home, ids[0]).read_bytes()
+        recover_ledger(config_of(home), consent=WHO, old=moved)
+        with opened(home) as store:
+            store._ground.audit.record("resume_committed", session_id=ids[0], rev=1)
+        lose(home)
+        seal = data.rindex(b'{"seal":', 0, data.rindex(b'{"entry"'))
+        file(home, ids[0]).write_bytes(data[: data.index(b"\n", seal) + 1])
+        done = recover_ledger(config_of(home), consent=WHO, old=moved)
+        assert [(broken.name, broken.code) for broken in done.left] == [(ids[0], "rollback")]
+
     def test_rows_that_were_changed_do_not_count(self, home: Path, ids: list[str], moved: Path) -> None:
         with closing(sqlite3.connect(moved)) as connection, connection:
             connection.execute("UPDATE heads SET mac = x'00' WHERE session_id = ?", (ids[0],))
