@@ -276,6 +276,13 @@ class TestDamaged:
         assert rows[3:] == [(4, "closed", 2), (5, "damaged", 0)]
         assert (found, revs(days)) == ([("000005.jsonl", 1, "changed")], list(range(8)))
 
+    def test_a_damaged_one_behind_a_gap_counts_for_nothing(self, days: Any) -> None:
+        days.file(2).unlink()
+        days.put([*days.lines(3), b"more\n"], 3)
+        rows, _ = taken(days)
+        assert rows[1:3] == [(2, "damaged", 0), (3, "damaged", 0)]
+        assert revs(days) == [0, 1, 6, 7]
+
     def test_a_link_is_not_read(self, days: Any) -> None:
         days.file(2).rename(days.home / "elsewhere")
         days.file(2).symlink_to(days.home / "elsewhere")

@@ -464,6 +464,17 @@ class TestOldLedger:
         done = recover_ledger(config_of(home), consent=WHO, old=moved)
         assert [(broken.name, broken.code) for broken in done.left] == [(ids[0], "rollback")]
 
+    def test_whatever_the_audit_log_knows_a_deleted_session_stays_deleted(
+        self, home: Path, ids: list[str], moved: Path
+    ) -> None:
+        recover_ledger(config_of(home), consent=WHO, old=moved)
+        with opened(home) as store:
+            store._ground.audit.record("resume_committed", session_id=ids[2], rev=9)
+        lose(home)
+        assert recover_ledger(config_of(home), consent=WHO, old=moved).left == ()
+        with opened(home) as store, pytest.raises(errors.SessionNotFoundError):
+            store.load(ids[2])
+
     def test_rows_that_were_changed_do_not_count(self, home: Path, ids: list[str], moved: Path) -> None:
         with closing(sqlite3.connect(moved)) as connection, connection:
             connection.execute("UPDATE heads SET mac = x'00' WHERE session_id = ?", (ids[0],))
