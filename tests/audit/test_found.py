@@ -202,6 +202,18 @@ class TestGone:
         assert rows == [(1, "retired", 0), (2, "retired", 0), (3, "taken", 0), (4, "closed", 1), (5, "closed", 3)]
         assert (found, revs(place), place.report().retired) == ([], [3, 4, 5], 2)
 
+    def test_what_only_an_old_key_calls_retired_is_missing(self, place: Any) -> None:
+        log = place.log(audit_retention_days=10)
+        log.record("resume_committed", rev=0)
+        place.pass_days(20)
+        log.record("resume_committed", rev=1)
+        place.pass_days(1)
+        log.record("resume_committed", rev=2)
+        assert "000001.jsonl" not in place.names()
+        rotate(place)
+        rows, found = taken(place)
+        assert rows[0] == (1, "damaged", 0) and found[0] == ("000001.jsonl", 0, "missing")
+
     def test_one_that_was_retired_and_put_back_is_there(self, place: Any) -> None:
         log = place.log(audit_retention_days=10)
         for rev in range(4):

@@ -506,6 +506,13 @@ class TestOldLedger:
         done = recover_ledger(config_of(home), consent=WHO, old=moved)
         assert ({line.id for line in done.taken}, done.unproven) == ({ids[0], ids[1], new}, 0)
 
+    def test_one_of_a_newer_release_is_refused(self, home: Path, ids: list[str], moved: Path) -> None:
+        with closing(sqlite3.connect(moved)) as ledger, ledger:
+            ledger.execute("PRAGMA user_version = 99")
+        with pytest.raises(errors.LedgerCorruptError):
+            recover_ledger(config_of(home), consent=WHO, old=moved)
+        assert not (home / "state" / "ledger.db").exists()
+
     def test_one_that_is_nothing_is_refused(self, home: Path, ids: list[str], moved: Path) -> None:
         moved.write_bytes(b"not a ledger")
         with pytest.raises(errors.LedgerCorruptError, match="nothing in it can be read"):
