@@ -202,6 +202,18 @@ class TestGone:
         assert rows == [(1, "retired", 0), (2, "retired", 0), (3, "taken", 0), (4, "closed", 1), (5, "closed", 3)]
         assert (found, revs(place), place.report().retired) == ([], [3, 4, 5], 2)
 
+    def test_what_only_an_old_key_calls_retired_is_missing(self, place: Any) -> None:
+        log = place.log(audit_retention_days=10)
+        log.record("resume_committed", rev=0)
+        place.pass_days(20)
+        log.record("resume_committed", rev=1)
+        place.pass_days(1)
+        log.record("resume_committed", rev=2)
+        assert "000001.jsonl" not in place.names()
+        rotate(place)
+        rows, found = taken(place)
+        assert rows[0] == (1, "damaged", 0) and found[0] == ("000001.jsonl", 0, "missing")
+
     def test_one_that_was_retired_and_put_back_is_there(self, place: Any) -> None:
         log = place.log(audit_retention_days=10)
         for rev in range(4):
@@ -275,6 +287,13 @@ class TestDamaged:
         rows, found = taken(days)
         assert rows[3:] == [(4, "closed", 2), (5, "damaged", 0)]
         assert (found, revs(days)) == ([("000005.jsonl", 1, "changed")], list(range(8)))
+
+    def test_a_damaged_one_behind_a_gap_counts_for_nothing(self, days: Any) -> None:
+        days.file(2).unlink()
+        days.put([*days.lines(3), b"more\n"], 3)
+        rows, _ = taken(days)
+        assert rows[1:3] == [(2, "damaged", 0), (3, "damaged", 0)]
+        assert revs(days) == [0, 1, 6, 7]
 
     def test_a_link_is_not_read(self, days: Any) -> None:
         days.file(2).rename(days.home / "elsewhere")

@@ -453,6 +453,28 @@ class TestOldLedger:
         with opened(home) as store:
             assert store.restore(ids[0], 3, consent=WHO).rev == 5
 
+    def test_where_the_audit_log_knows_less_the_row_counts(self, home: Path, ids: list[str], moved: Path) -> None:
+        data = file(home, ids[0]).read_bytes()
+        recover_ledger(config_of(home), consent=WHO, old=moved)
+        with opened(home) as store:
+            store._ground.audit.record("resume_committed", session_id=ids[0], rev=1)
+        lose(home)
+        seal = data.rindex(b'{"seal":', 0, data.rindex(b'{"entry"'))
+        file(home, ids[0]).write_bytes(data[: data.index(b"\n", seal) + 1])
+        done = recover_ledger(config_of(home), consent=WHO, old=moved)
+        assert [(broken.name, broken.code) for broken in done.left] == [(ids[0], "rollback")]
+
+    def test_whatever_the_audit_log_knows_a_deleted_session_stays_deleted(
+        self, home: Path, ids: list[str], moved: Path
+    ) -> None:
+        recover_ledger(config_of(home), consent=WHO, old=moved)
+        with opened(home) as store:
+            store._ground.audit.record("resume_committed", session_id=ids[2], rev=9)
+        lose(home)
+        assert recover_ledger(config_of(home), consent=WHO, old=moved).left == ()
+        with opened(home) as store, pytest.raises(errors.SessionNotFoundError):
+            store.load(ids[2])
+
     def test_rows_that_were_changed_do_not_count(self, home: Path, ids: list[str], moved: Path) -> None:
         with closing(sqlite3.connect(moved)) as connection, connection:
             connection.execute("UPDATE heads SET mac = x'00' WHERE session_id = ?", (ids[0],))
@@ -483,6 +505,13 @@ class TestOldLedger:
         lose(home)
         done = recover_ledger(config_of(home), consent=WHO, old=moved)
         assert ({line.id for line in done.taken}, done.unproven) == ({ids[0], ids[1], new}, 0)
+
+    def test_one_of_a_newer_release_is_refused(self, home: Path, ids: list[str], moved: Path) -> None:
+        with closing(sqlite3.connect(moved)) as ledger, ledger:
+            ledger.execute("PRAGMA user_version = 99")
+        with pytest.raises(errors.LedgerCorruptError):
+            recover_ledger(config_of(home), consent=WHO, old=moved)
+        assert not (home / "state" / "ledger.db").exists()
 
     def test_one_that_is_nothing_is_refused(self, home: Path, ids: list[str], moved: Path) -> None:
         moved.write_bytes(b"not a ledger")
