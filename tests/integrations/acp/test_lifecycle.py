@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -261,9 +263,9 @@ class TestList:
     def test_it_is_filtered_by_directory_newest_first_page_by_page(
         self, connect: Connect, project: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from sessionstore.integrations.acp import agent
+        from sessionstore.integrations.acp import listing
 
-        monkeypatch.setattr(agent, "PAGE", 3)
+        monkeypatch.setattr(listing, "PAGE", 3)
         other = project.parent / "other"
         other.mkdir()
 
@@ -300,6 +302,38 @@ class TestList:
                     assert set(found) == {gone, good}
                     assert found[gone].field_meta == {"sessionstore": {"code": "missing"}}
                     assert found[good].field_meta is None
+
+        asyncio.run(main())
+
+    def test_a_broken_one_is_shown_under_any_spelling_of_its_directory(
+        self, connect: Connect, project: Path, home: Path
+    ) -> None:
+        (project.parent / "alias").symlink_to(project)
+
+        async def main() -> None:
+            async with connect() as ends:
+                broken = await begin(ends, project, "one")
+                (home / "data" / "sessions" / f"{broken}.jsonl").unlink()
+                for cwd in (f"{project}/", str(project.parent / "alias")):
+                    found = (await ends.client.list_sessions(cwd=cwd)).sessions
+                    assert [(info.session_id, info.field_meta) for info in found] == [
+                        (broken, {"sessionstore": {"code": "missing"}})
+                    ]
+
+        asyncio.run(main())
+
+    def test_one_whose_record_was_taken_away_is_not_passed_over(
+        self, connect: Connect, project: Path, home: Path
+    ) -> None:
+        async def main() -> None:
+            async with connect() as ends:
+                lost, _ = await begin(ends, project, "one"), await begin(ends, project, "two")
+                with closing(sqlite3.connect(home / "state" / "ledger.db")) as ledger, ledger:
+                    ledger.execute("DELETE FROM heads WHERE session_id = ?", (lost,))
+                (home / "data" / "sessions" / f"{lost}.jsonl").unlink()
+                with pytest.raises(RequestError) as caught:
+                    await ends.client.list_sessions()
+                assert caught.value.data["code"] == "ledger_corrupt"
 
         asyncio.run(main())
 
