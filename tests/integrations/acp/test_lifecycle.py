@@ -45,6 +45,15 @@ async def delete(ends: Any, session_id: str) -> Any:
 
 
 class TestInitialize:
+    def test_a_client_that_is_no_connection_of_the_sdk_will_do(self, connect: Connect) -> None:
+        async def main() -> None:
+            async with connect() as ends:
+                client = object()
+                ends.agent.on_connect(client)
+                assert ends.agent.client is client
+
+        asyncio.run(main())
+
     def test_it_says_what_the_agent_can_do(self, connect: Connect) -> None:
         async def main() -> None:
             async with connect() as ends:
@@ -346,7 +355,9 @@ class TestList:
         async def main() -> None:
             async with connect() as ends:
                 session_id = await begin(ends, other, "one")
-                (home / "data" / "sessions" / f"{session_id}.json").write_text("{}", encoding="utf-8")
+                await ends.agent._store.create(name="without a project")
+                for name in (f"{session_id}.json", f"{NOBODY}.jsonl"):
+                    (home / "data" / "sessions" / name).write_text("{}", encoding="utf-8")
                 for cwd, wanted in ((None, [session_id]), (str(other), [session_id]), (str(project), [])):
                     found = (await ends.client.list_sessions(cwd=cwd)).sessions
                     assert [info.session_id for info in found] == wanted

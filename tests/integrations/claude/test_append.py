@@ -18,7 +18,9 @@ from claude_agent_sdk.testing import run_session_store_conformance
 from sessionstore import SessionStore, open_store
 from sessionstore.errors import InvalidValueError, MalformedError, StoreUnavailableError, TooLargeError
 from sessionstore.integrations.claude import SealedSessionStore
+from sessionstore.integrations.claude.names import Transcript
 from sessionstore.integrations.claude.transcripts import Transcripts
+from sessionstore.integrations.claude.turns import MAX_IDLE, Batch, Lines
 
 KEY: Any = {"project_key": "proj", "session_id": "sess"}
 SUB: Any = {**KEY, "subpath": "subagents/agent-1"}
@@ -107,10 +109,30 @@ class TestOnce:
             for number in range(20):
                 await SealedSessionStore(plain).append(KEY, [entry(number, timestamp="2999-01-31T12:00:00.000Z")])
             assert not read
+            await SealedSessionStore(plain).append(KEY, [entry(20, timestamp="yesterday")])
+            assert not read
             again = SealedSessionStore(plain)
             for number in range(20):
                 await again.append(KEY, [entry(number, timestamp="2026-01-31T12:00:00.000Z")])
             assert len(read) == 1
+
+        asyncio.run(main())
+
+    def test_of_a_transcript_longer_than_what_is_remembered_only_loading_leaves_out_repeated_entries(
+        self, claude: SealedSessionStore, plain: SessionStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module in ("entries", "transcripts"):
+            monkeypatch.setattr(f"sessionstore.integrations.claude.{module}.MAX_KNOWN", 3)
+        monkeypatch.setattr(plain, "entries", None)  # not read, however old the repeated one is
+
+        async def main() -> None:
+            old = [entry(number, timestamp="2026-01-31T12:00:00.000Z") for number in range(5)]
+            for item in old:
+                await claude.append(KEY, [item])
+            await claude.append(KEY, [old[4], entry(5, timestamp="yesterday")])
+            await claude.append(KEY, [old[0]])
+            assert await claude.load(KEY) == [*old, entry(5, timestamp="yesterday")]
+            assert max(line.entries for line in plain.list().sessions) == 7
 
         asyncio.run(main())
 
@@ -230,6 +252,22 @@ class TestOrder:
         assert loaded is not None
         for name in "abc":
             assert [item["n"] for item in loaded if item["uuid"].startswith(name)] == list(range(20))  # type: ignore[typeddict-item]
+
+    def test_idle_transcripts_are_forgotten(self, claude: SealedSessionStore) -> None:
+        async def main() -> None:
+            for number in range(MAX_IDLE + 3):
+                await claude.append({**KEY, "session_id": str(number)}, [entry(1)])
+            assert len(claude._lines._lines) == MAX_IDLE
+            await claude.append({**KEY, "session_id": "0"}, [entry(1), entry(2)])
+            assert await claude.load({**KEY, "session_id": "0"}) == [entry(1), entry(2)]
+
+        asyncio.run(main())
+
+    def test_a_batch_that_was_taken_back_before_its_turn_is_not_saved(self) -> None:
+        lines, batch = Lines(), Batch([entry(1)])
+        line = lines.join(Transcript("p", "s"), batch)
+        lines.leave(line, batch)
+        line.work(batch, lambda line, batch: pytest.fail("it is saved"))
 
 
 class TestTrio:

@@ -394,3 +394,61 @@ class TestOtherHands:
         summary = plain.recorded(key='["claude","summary","p","s"]')
         assert summary is not None
         assert summary.size_bytes < 2_000_000
+
+    def test_names_decide_and_digests_only_narrow(
+        self, claude: SealedSessionStore, plain: SessionStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sessionstore.integrations.claude.names._digest", lambda text: "0" * 32)
+
+        async def main() -> None:
+            for project, session in (("p", "s"), ("q", "t")):
+                await claude.append(key(project, session), [entry(1)])
+                await claude.append(key(project, session, f"of {session}"), [entry(1)])
+            assert [item["session_id"] for item in await claude.list_sessions("p")] == ["s"]
+            assert await claude.list_subkeys(key("p", "s")) == ["of s"]
+            await claude.delete(key("p", "s"))
+            assert await claude.load(key("q", "t", "of t")) == [entry(1)]
+            assert await claude.load(key("p", "s", "of s")) is None
+
+        asyncio.run(main())
+
+    def test_a_stray_file_is_no_transcript_and_hides_none(
+        self, claude: SealedSessionStore, plain: SessionStore, home: Path
+    ) -> None:
+        async def main() -> None:
+            await claude.append(key("p", "s"), [entry(1)])
+            stray = home / "data" / "sessions" / "3f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d.jsonl"
+            stray.write_text("{}\n", encoding="utf-8")
+            assert [item["session_id"] for item in await claude.list_sessions("p")] == ["s"]
+
+        asyncio.run(main())
+
+    @pytest.mark.parametrize("call", ["load", "summaries", "delete", "append"])
+    def test_what_somebody_deletes_between_two_steps_is_gone(
+        self, claude: SealedSessionStore, plain: SessionStore, monkeypatch: pytest.MonkeyPatch, call: str
+    ) -> None:
+        recorded = plain.recorded
+
+        def then_deleted(*, id: str | None = None, key: str | None = None) -> Any:
+            found = recorded(id=id, key=key)
+            if found is not None and ("summary" in str(found.key)) is (call in ("summaries", "append")):
+                monkeypatch.undo()
+                plain.delete(found.id)
+            return found
+
+        async def main() -> None:
+            await claude.append(key("p", "s"), [entry(1)])
+            monkeypatch.setattr(plain, "recorded", then_deleted)
+            if call == "load":
+                assert await claude.load(key("p", "s")) is None
+            elif call == "summaries":
+                assert await claude.list_session_summaries("p") == []
+            elif call == "delete":
+                await claude.delete(key("p", "s"))
+                assert plain.list().sessions == ()
+            else:
+                await claude.append(key("p", "s"), [{"type": "custom-title", "customTitle": "t"}])
+                (found,) = await claude.list_session_summaries("p")
+                assert found["data"]["custom_title"] == "t"
+
+        asyncio.run(main())
