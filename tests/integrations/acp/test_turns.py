@@ -167,6 +167,10 @@ class TestUpdates:
                 with pytest.raises(RequestError) as caught:
                     await ends.client.prompt(session_id=session_id, prompt=[text_block("x" * 9_000_000)])
                 assert caught.value.data["code"] == "too_large"
+                with pytest.raises(RequestError) as caught:
+                    async with ends.agent.turn(session_id, [text_block("half \ud83d")]):
+                        raise AssertionError("it began")
+                assert caught.value.data["code"] == "invalid_value"  # and not: the session is not what was saved
                 assert await kept(ends, session_id) == []
                 await ends.client.load_session(cwd=str(project), session_id=session_id, mcp_servers=[])
 
