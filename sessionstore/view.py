@@ -11,7 +11,7 @@ from typing import Any, Self
 import msgspec
 
 from sessionstore import portable, upkeep
-from sessionstore.backward import newest_entries
+from sessionstore.backward import newest_entries, revision_saved_under
 from sessionstore.config import Config
 from sessionstore.errors import InvalidValueError, ProjectPathError
 from sessionstore.follow import Reading, follow
@@ -31,7 +31,7 @@ from sessionstore.model import (
 )
 from sessionstore.redaction import Redactor
 from sessionstore.sessions import Ground, Index, Reader, inspect
-from sessionstore.sessions.ground import summary_of
+from sessionstore.sessions.ground import refuse_lost, summary_of
 from sessionstore.sessions.index import Filter
 
 Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
@@ -98,6 +98,17 @@ class StoreView:
         """
         return newest_entries(self._reader, id)
 
+    def saved_under(self, id: str, idempotency_key: str) -> int | None:
+        """Revision of the newest save with this key, None if there is none: for a retry behind which others have saved.
+
+        `append` knows only the key of the last save. Costs what was saved since then, or all of it if there is none.
+        History that was written anew since (rewind, redact, compact) tells of its last save alone.
+
+        Raises:
+            InvalidSignatureError: The session is not what was saved.
+        """
+        return revision_saved_under(self._reader, id, idempotency_key)
+
     def follow(self, id: str, after: Reading | None = None) -> Reading:
         """What was saved since an earlier look, verified before it is decoded; at first, everything.
 
@@ -146,7 +157,11 @@ class StoreView:
         return self._index.summary(id)
 
     def find(self, key: str) -> SessionSummary | None:
-        """The session with this external key, or None."""
+        """The session with this external key, or None.
+
+        Raises:
+            LedgerCorruptError: There is none, and rows were taken away: it could be one of those.
+        """
         head = self._index.find(key)
         return None if head is None or head.state != "live" else self._index.summary(head.session_id)
 
@@ -157,6 +172,7 @@ class StoreView:
 
         Raises:
             InvalidValueError: Not exactly one of the two was given.
+            LedgerCorruptError: A key as for `find`.
         """
         if (id is None) == (key is None):
             raise InvalidValueError(what="session", reason="either its id or its key is needed")
@@ -164,7 +180,10 @@ class StoreView:
         return None if head is None or head.state != "live" else summary_of(head)
 
     def id_of(self, key: str) -> str | None:
-        """Id of the session with this external key, or None, from its signed row: its file is not looked at."""
+        """Id of the session with this external key, or None, from its signed row: its file is not looked at.
+
+        Errors: as `find`.
+        """
         head = self._index.find(key)
         return None if head is None or head.state != "live" else head.session_id
 
@@ -172,7 +191,11 @@ class StoreView:
         """The ids of all sessions whose external key begins with `prefix`, by key, from signed rows.
 
         No file is looked at, so no file hides a session. Costs all sessions of the store, about 10 microseconds each.
+
+        Raises:
+            LedgerCorruptError: Rows were taken away.
         """
+        refuse_lost(self._ground)
         heads = self._ground.ledger.heads()
         return {head.key: head.session_id for head in heads if head.key is not None and head.key.startswith(prefix)}
 

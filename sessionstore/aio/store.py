@@ -137,6 +137,7 @@ class AsyncSessionStore:
     load = _awaited(SessionStore.load)
     entries = _streamed(SessionStore.entries)
     newest = _streamed(SessionStore.newest)
+    saved_under = _awaited(SessionStore.saved_under)
     follow = _awaited(SessionStore.follow)
     list = _awaited(SessionStore.list)
     summary = _awaited(SessionStore.summary)

@@ -19,8 +19,8 @@ FIRST_STEP_BYTES = 64 * 1024
 """How much is read first: some dozens of turns. Each further step is as long as all before it."""
 
 
-def segments_back(read: Callable[[int, int], bytes], last: Sealed) -> Iterator[tuple[bytes, bool]]:
-    """Yield the lines of each segment, the last segment first, and whether the file begins with it.
+def segments_back(read: Callable[[int, int], bytes], last: Sealed) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the lines of each segment, the last first, and the seal line in front of it, b"" where there is none.
 
     Args:
         read: `read(start, size)` gives up to `size` bytes from `start`.
@@ -43,7 +43,7 @@ def segments_back(read: Callable[[int, int], bytes], last: Sealed) -> Iterator[t
         digest.update(data)
         if digest.digest() != chain:
             raise Unchained(b"")
-        yield data[line_end:], begin is None
+        yield data[line_end:], data[:line_end]
         if begin is None:
             return
         end, chain = begin, before

@@ -35,7 +35,7 @@ from sessionstore.model import (
 )
 from sessionstore.model.ids import is_id
 from sessionstore.sessions.beside import LOG_SUFFIX, Beside
-from sessionstore.sessions.ground import Ground, file_name, head_after, stamp_of
+from sessionstore.sessions.ground import Ground, file_name, head_after, refuse_lost, stamp_of
 from sessionstore.sessions.marks import Marks
 from sessionstore.sessions.read import Reader
 from sessionstore.sessions.unsigned import SUFFIX, Unsigned
@@ -144,8 +144,15 @@ class Index:
         return Marks(self._ground.backend.running()).line(head)
 
     def find(self, key: str) -> Head | None:
-        """The head of the session with this external key, whatever its state."""
-        return self._ground.ledger.find_key(check_key(key))
+        """The head of the session with this external key, whatever its state.
+
+        Raises:
+            LedgerCorruptError: There is none, and rows were taken away: it could be one of those.
+        """
+        head = self._ground.ledger.find_key(check_key(key))
+        if head is None:
+            refuse_lost(self._ground)
+        return head
 
     def ids(self) -> list[str]:
         """Every id worth verifying: live rows, newest first, then files and listed names that no live row knows."""

@@ -104,6 +104,22 @@ class TestRows:
         with pytest.raises(LedgerCorruptError, match="were begun"):
             victim.store._ground.ledger.check()
 
+    def test_a_key_whose_row_was_removed_is_not_free(self, victim: Any) -> None:
+        """Whoever asks by key would be told that there never was such a session, and would begin it anew."""
+        store = victim.store
+        id = store.get_or_create("key").id
+        edit(victim, "DELETE FROM heads " + ONE.format(id=id))
+        for call in (
+            lambda: store.find("key"),
+            lambda: store.id_of("key"),
+            lambda: store.recorded(key="key"),
+            lambda: store.keys(),
+            lambda: store.get_or_create("key"),
+            lambda: store.get_or_create("another"),
+        ):
+            with pytest.raises(LedgerCorruptError, match="taken away"):
+                call()
+
     def test_an_older_row_makes_no_older_session(self, victim: Any) -> None:
         """The file is ahead then, by saves that are sealed one on top of the other: it is the newest that counts."""
         with closing(sqlite3.connect(ledger(victim))) as connection:

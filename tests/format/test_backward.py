@@ -18,6 +18,12 @@ def reader(data: bytes) -> Callable[[int, int], bytes]:
     return lambda start, size: data[start : start + size]
 
 
+def both_parts(segments: list[Any]) -> list[tuple[bytes, bytes]]:
+    """Of each segment its lines, and the seal line that it follows."""
+    seals = [b"", *(segment.sealed.line for segment in segments)]
+    return [(segment.body, before) for segment, before in zip(segments, seals, strict=False)]
+
+
 def last_seal(shop: Any, data: bytes) -> Sealed:
     return shop.segments(data)[-1].sealed
 
@@ -25,11 +31,11 @@ def last_seal(shop: Any, data: bytes) -> Sealed:
 class TestSegmentsBack:
     def test_they_are_those_that_forward_reading_finds(self, shop: Any) -> None:
         data = shop.file()
-        forward = [(segment.body, segment.is_first) for segment in shop.segments(data)]
+        forward = both_parts(shop.segments(data))
         assert list(segments_back(reader(data), last_seal(shop, data))) == forward[::-1]
 
     def test_a_save_of_several_segments_is_read_in_all_of_them(self, shop: Any, long_file: bytes) -> None:
-        forward = [(segment.body, segment.is_first) for segment in shop.segments(long_file)]
+        forward = both_parts(shop.segments(long_file))
         assert len(forward) > 4
         assert list(segments_back(reader(long_file), last_seal(shop, long_file))) == forward[::-1]
 
@@ -37,7 +43,7 @@ class TestSegmentsBack:
     def test_any_file_is_read_the_same_in_both_directions(self, shop: Any, sizes: list[list[int]]) -> None:
         saves = [(shop.opening(),), *(tuple(shop.entry("x" * size) for size in save) for save in sizes if save)]
         data = shop.file(*saves)
-        forward = [(segment.body, segment.is_first) for segment in shop.segments(data)]
+        forward = both_parts(shop.segments(data))
         assert list(segments_back(reader(data), last_seal(shop, data))) == forward[::-1]
 
     def test_every_flipped_bit_of_what_is_read_is_refused(self, shop: Any) -> None:

@@ -105,3 +105,45 @@ class TestTampering:
         path.write_bytes(old)
         with pytest.raises(errors.RollbackError):
             next(store.newest(id))
+
+
+class TestSavedUnder:
+    def test_it_is_the_revision_of_the_newest_save_with_that_key(self, store: SessionStore) -> None:
+        id = store.create(entries=FIVE).id
+        wanted = {key: store.append(id, [{"of": key}], idempotency_key=key) for key in ("a", "b", "c")}
+        store.append(id, [{"of": None}])
+        assert {key: store.saved_under(id, key) for key in wanted} == wanted
+        again = store.append(id, [{"of": "a"}], idempotency_key="a")
+        assert store.saved_under(id, "a") == again
+        assert store.saved_under(id, "d") is None
+
+    def test_a_save_of_several_segments_counts_with_its_last_one(self, store: SessionStore) -> None:
+        id = store.create().id
+        rev = store.append(id, [{"long": "x" * 700_000} for _ in range(4)], idempotency_key="a")
+        store.append(id, FIVE)
+        assert store.saved_under(id, "a") == rev
+
+    def test_history_that_was_written_anew_tells_of_its_last_save_alone(self, store: SessionStore) -> None:
+        id = store.create().id
+        store.append(id, FIVE, idempotency_key="a")
+        store.append(id, FIVE, idempotency_key="b")
+        rev = store.pop(id)
+        assert (store.saved_under(id, "a"), store.saved_under(id, "b")) == (None, rev)
+
+    def test_an_unsigned_session_has_none(self, home: Path, directory: Path, unsigned: Any) -> None:
+        id = "3f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
+        (directory / f"{id}.json").write_bytes(unsigned(id))
+        with open_store(home) as store:
+            assert store.saved_under(id, "a") is None
+
+    def test_a_changed_session_and_what_is_no_key_or_id_are_refused(self, home: Path) -> None:
+        with open_store(home) as store:
+            id = store.create(entries=FIVE).id
+            with pytest.raises(errors.InvalidIdError):
+                store.saved_under("x", "a")
+            with pytest.raises(errors.InvalidValueError):
+                store.saved_under(id, "")
+            path = log_of(home, id)
+            path.write_bytes(path.read_bytes().replace(b'"n":2', b'"n":7'))
+            with pytest.raises(errors.InvalidSignatureError):
+                store.saved_under(id, "a")

@@ -13,8 +13,8 @@ stays in its directory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AsyncExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -37,7 +37,6 @@ from acp.schema import (  # pyright: ignore[reportMissingImports]
     SessionCloseCapabilities,
     SessionDeleteCapabilities,
     SessionForkCapabilities,
-    SessionInfo,
     SessionListCapabilities,
     SessionResumeCapabilities,
 )
@@ -45,16 +44,19 @@ from acp.utils import normalize_result  # pyright: ignore[reportMissingImports]
 
 from sessionstore.aio import AsyncSessionStore
 from sessionstore.aio.run import AsyncRun
-from sessionstore.errors import InvalidIdError, InvalidValueError, RunStateError, SessionNotFoundError
+from sessionstore.errors import (
+    InvalidIdError,
+    InvalidValueError,
+    RunStateError,
+    SessionNotFoundError,
+)
 from sessionstore.fs.project import ProjectRoot
+from sessionstore.integrations.acp.listing import page_of
 from sessionstore.integrations.acp.refusals import refusals
 from sessionstore.integrations.acp.turns import Entries, Turn
 from sessionstore.integrations.acp.updates import Update, entries_of_prompt, update_of
 from sessionstore.integrations.acp.working_directory import check_absolute, check_same
-from sessionstore.model import Session, SessionSummary, format_time
-from sessionstore.model.ids import is_id
-
-PAGE = 50
+from sessionstore.model import Session
 
 
 @dataclass(eq=False)
@@ -158,17 +160,7 @@ class SealedSessions:
     ) -> ListSessionsResponse:
         """A page of the sessions that have a project, newest first. Broken ones say so in `_meta`."""
         with refusals():
-            if cwd is not None:
-                check_absolute(cwd)
-            page = await self._store.list(project=cwd, limit=PAGE, cursor=cursor)
-            found = [_info(line) for line in page.sessions]
-            listed = {line.id for line in page.sessions}
-            for broken in page.unreadable:
-                record = await self._store.recorded(id=broken.name) if is_id(broken.name) else None
-                if record is not None and record.id not in listed and cwd in (None, record.project):
-                    listed.add(record.id)
-                    found.append(_info(record, code=broken.code))
-        return ListSessionsResponse(sessions=[info for info in found if info is not None], next_cursor=page.next_cursor)
+            return await page_of(self._store, cwd, cursor)
 
     async def delete_session(self, session_id: str, **kwargs: Any) -> DeleteSessionResponse:
         """Delete a session, whether it verifies or not. One that is not there is no error."""
@@ -220,14 +212,16 @@ class SealedSessions:
             prompt: The blocks that `prompt` was given.
         """
 
-        def begin() -> None:
-            if session_id not in self._active:
+        @contextmanager
+        def counted() -> Iterator[None]:
+            active = self._active.get(session_id)
+            if active is None:
                 raise InvalidValueError(what="session", reason="it is not active here: load or resume it first")
-            self._active[session_id].turns += 1
-
-        def end() -> None:
-            if session_id in self._active:
-                self._active[session_id].turns -= 1
+            active.turns += 1
+            try:
+                yield
+            finally:
+                active.turns -= 1  # of this one: the session may have been closed and loaded again meanwhile
 
         async def save(entries: Entries, key: str) -> None:
             active = self._active.get(session_id)
@@ -239,7 +233,8 @@ class SealedSessions:
         async def send(update: Update) -> None:
             await self.client.session_update(session_id=session_id, update=update)
 
-        return Turn(entries_of_prompt(prompt), save=save, send=send, begin=begin, end=end)
+        max_bytes = self._store.config.max_entry_bytes
+        return Turn(entries_of_prompt(prompt), save=save, send=send, counted=counted(), max_bytes=max_bytes)
 
     async def _resume(self, session_id: str, cwd: str, *, replay: bool) -> None:
         """Make the session active by a resume. Refused at any point, nothing of it is left behind."""
@@ -276,17 +271,3 @@ class SealedSessions:
             raise RunStateError(session_id=session_id, state="committed", reason="a turn goes on")
         del self._active[session_id]
         await active.held.aclose()
-
-
-def _info(line: SessionSummary, code: str | None = None) -> SessionInfo | None:
-    """What the protocol's list says of a session, None for one without a project."""
-    if line.project is None:
-        return None
-    meta = None if code is None else {"sessionstore": {"code": code}}
-    return SessionInfo(
-        session_id=line.id,
-        cwd=line.project,
-        title=line.name,
-        updated_at=format_time(line.updated_at),
-        field_meta=meta,
-    )

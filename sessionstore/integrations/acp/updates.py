@@ -18,6 +18,8 @@ from acp.helpers import (  # pyright: ignore[reportMissingImports]
 )
 from acp.schema import SessionNotification  # pyright: ignore[reportMissingImports]
 
+from sessionstore.errors import InvalidValueError, MalformedError, TooDeepError
+from sessionstore.format.lines import entry_line
 from sessionstore.model import Message
 
 if TYPE_CHECKING:
@@ -33,6 +35,19 @@ def entry_of(update: Update) -> dict[str, Any]:
     """The update as an entry."""
     entry: dict[str, Any] = update.model_dump(mode="json", by_alias=True, exclude_none=True)
     return entry
+
+
+def check_kept(entry: dict[str, Any], *, max_bytes: int) -> None:
+    """Return if the store can keep the entry.
+
+    Raises:
+        InvalidValueError: It says what JSON of the store cannot, such as half a surrogate pair.
+        TooLargeError: It has more than `max_bytes`.
+    """
+    try:
+        entry_line(entry, max_bytes=max_bytes)
+    except (MalformedError, TooDeepError) as exc:
+        raise InvalidValueError(what="update", reason=str(exc)) from exc
 
 
 def entries_of_prompt(prompt: Iterable[Any]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ What the store refuses is raised as the store's own error. What the SDK makes of
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -50,8 +51,12 @@ class SealedSessionStore:
     """
 
     def __init__(self, store: SessionStore) -> None:
-        self._transcripts = Transcripts(store)
-        self._lines = Lines()
+        self._store = store
+        self._begin()
+
+    def _begin(self) -> None:
+        self._transcripts, self._lines = Transcripts(self._store), Lines()
+        self._process = os.getpid()
 
     async def append(self, key: SessionKey, entries: list[SessionStoreEntry]) -> None:
         """Save a batch of entries, durably, all or nothing, in the order of the calls. An empty one is no call.
@@ -70,10 +75,12 @@ class SealedSessionStore:
         given: list[Any] = list(entries)
         batch = Batch(given)
         transcript = transcript_of(key)
-        line = self._lines.join(transcript, batch)
+        transcripts = self._here()
+        lines = self._lines
+        line = lines.join(transcript, batch)
 
         def save(line: Line, batch: Batch) -> None:
-            self._transcripts.append(transcript, line, batch)
+            transcripts.append(transcript, line, batch)
 
         try:
             await _call(line.work, batch, save)
@@ -81,7 +88,7 @@ class SealedSessionStore:
             batch.is_heard = False
             raise
         finally:
-            self._lines.leave(line, batch)
+            lines.leave(line, batch)
 
     async def load(self, key: SessionKey) -> list[SessionStoreEntry] | None:
         """All entries as they were given, verified to the last byte before any is decoded; None if there are none.
@@ -89,7 +96,7 @@ class SealedSessionStore:
         Raises:
             VerificationError: The transcript is not what was saved.
         """
-        entries: list[Any] | None = await _call(self._transcripts.load, transcript_of(key))
+        entries: list[Any] | None = await _call(self._here().load, transcript_of(key))
         return entries
 
     async def list_sessions(self, project_key: str) -> list[SessionStoreListEntry]:
@@ -98,7 +105,7 @@ class SealedSessionStore:
         `mtime` is the time of the last save in milliseconds since 1970. It grows with every save of a session, and with
         every save of one process, by at least one.
         """
-        found = await _call(self._transcripts.sessions, project_key)
+        found = await _call(self._here().sessions, project_key)
         return [{"session_id": session, "mtime": mtime_ms} for session, mtime_ms in found]
 
     async def list_session_summaries(self, project_key: str) -> list[SessionSummaryEntry]:
@@ -109,7 +116,7 @@ class SealedSessionStore:
         Raises:
             VerificationError: A stored summary is not what was saved.
         """
-        found = await _call(self._transcripts.summaries, project_key)
+        found = await _call(self._here().summaries, project_key)
         return [{"session_id": session, "mtime": mtime_ms, "data": data} for session, mtime_ms, data in found]
 
     async def delete(self, key: SessionKey) -> None:
@@ -118,12 +125,18 @@ class SealedSessionStore:
         Raises:
             AlreadyRunningError: Somebody has it resumed with this package.
         """
-        await _call(self._transcripts.delete, transcript_of(key))
+        await _call(self._here().delete, transcript_of(key))
 
     async def list_subkeys(self, key: SessionListSubkeysKey) -> list[str]:
         """The subpaths of a session's subagents, in no order."""
         transcript = transcript_of(key)
-        return await _call(self._transcripts.subpaths, transcript.project, transcript.session)
+        return await _call(self._here().subpaths, transcript.project, transcript.session)
+
+    def _here(self) -> Transcripts:
+        """What this process knows. A forked one begins anew: a lock held by a thread of its parent is never freed."""
+        if self._process != os.getpid():
+            self._begin()
+        return self._transcripts
 
 
 async def _call(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

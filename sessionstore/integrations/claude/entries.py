@@ -11,6 +11,7 @@ loaded: so the answer is right whatever any process knew when it saved.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from sessionstore.model import parse_time
 Entry = dict[str, Any]
 
 TEXT = "claude:json"
+_HALF = re.compile("[\ud800-\udfff]")
 
 # About 3 MB for one transcript. A longer one is not searched for repeated entries when it grows, only when it is read.
 MAX_KNOWN = 32_768
@@ -94,7 +96,7 @@ def stored(entries: Iterable[Entry], *, max_bytes: int | None = None) -> list[En
 def given(entries: Iterable[Entry]) -> Iterator[Entry]:
     """Yield the entries as the SDK gave them."""
     for entry in entries:
-        yield json.loads(entry[TEXT]) if TEXT in entry else entry
+        yield _from_text(entry) if TEXT in entry else entry
 
 
 def _is_refused(entry: Entry, max_bytes: int | None) -> bool:
@@ -110,10 +112,21 @@ def _is_refused(entry: Entry, max_bytes: int | None) -> bool:
 def _as_text(entry: Entry) -> Entry:
     """The entry as text; the entry itself if it is not JSON at all, which the store says better."""
     try:
-        text = json.dumps(entry, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(entry, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        # All else stays readable, for search and redaction.
+        text = _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
         return {TEXT: text} if json.loads(text) == entry else entry
     except (TypeError, ValueError, RecursionError):
         return entry
+
+
+def _from_text(entry: Entry) -> Entry:
+    """The entry in the text. The text as it is if somebody blanked it, by the store's own redaction."""
+    try:
+        found = json.loads(entry[TEXT])
+    except (TypeError, ValueError):
+        return entry
+    return found if isinstance(found, dict) else entry
 
 
 def _is_before(entry: Entry, moment: datetime) -> bool:

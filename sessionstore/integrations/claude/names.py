@@ -19,9 +19,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from sessionstore.errors import InvalidValueError
+from sessionstore.errors import InvalidValueError, MalformedError
 from sessionstore.integrations.foreign import key_of
-from sessionstore.model import SessionSummary, check_name
+from sessionstore.model import Session, SessionSummary, check_name
 
 SDK = "claude"
 MAIN, SUBAGENT, SUMMARY = "main", "subagent", "summary"
@@ -103,16 +103,31 @@ def read_key(key: str | None) -> Transcript | None:
     """The transcript with this key in the store; None if it is none, or if its name did not fit into the key."""
     try:
         sdk, kind, *parts = json.loads(key or "")
-    except ValueError:
+    except (TypeError, ValueError):
         return None
     if sdk != SDK or (kind, len(parts)) not in ((MAIN, 2), (SUBAGENT, 3)):
         return None
     return Transcript(*parts)
 
 
-def read_config(config: Mapping[str, Any]) -> Transcript:
-    """The transcript whose session has this `config`."""
-    return transcript_of(config[SDK])
+def is_shortened(key: str | None) -> bool:
+    """Whether it is the key of a transcript whose name did not fit into it."""
+    return key is not None and key.startswith(f"{SDK}:")
+
+
+def read_config(session: Session) -> Transcript:
+    """The transcript whose name did not fit into the session's key.
+
+    Raises:
+        MalformedError: Somebody changed the `config` in which the name stands.
+    """
+    try:
+        found = transcript_of(session.config[SDK])
+        if found.key == session.key:
+            return found
+    except (InvalidValueError, KeyError, TypeError):
+        pass
+    raise MalformedError(session_id=session.id, reason="its config does not say any more which transcript it is")
 
 
 def stamp_of(record: SessionSummary) -> Stamp:

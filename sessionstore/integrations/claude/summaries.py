@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 Data = dict[str, Any]
 
-# Old summaries are dropped when there are so many: then the file has about 64 KB.
+# Old summaries are dropped when there are so many, or when they take so much: a title may have any length.
 MAX_KEPT = 64
+MAX_KEPT_BYTES = 256 * 1024
 
 
 def folded(transcript: Transcript, data: Data | None, entries: Iterable[Entry]) -> Data:
@@ -61,7 +62,11 @@ class Summaries:
             entries = self._store.load(record.id).entries
         except SessionNotFoundError:  # deleted in this moment
             return None
-        return next((item["data"] for item in given(reversed(entries)) if item["digest"] == digest), None)
+        for item in given(reversed(entries)):
+            data = item.get("data")
+            if item.get("digest") == digest and isinstance(data, dict):  # what was redacted or added by hand is neither
+                return data
+        return None
 
     def keep(self, transcript: Transcript, parent: str, data: Data) -> str:
         """Store the data, durably; its digest.
@@ -81,7 +86,7 @@ class Summaries:
                     session = self._store.get_or_create(transcript.summary_key, name=name, parent=parent)
                     self._store.append(session.id, item)
                 else:
-                    if record.entries >= MAX_KEPT:
+                    if record.entries >= MAX_KEPT or record.size_bytes >= MAX_KEPT_BYTES:
                         self._store.clear(record.id)
                     self._store.append(record.id, item)
             except SessionNotFoundError:

@@ -17,11 +17,12 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import UNSET
 
-from sessionstore.errors import ConflictError, MalformedError, SessionNotFoundError, TooDeepError
+from sessionstore.errors import ConflictError, LedgerCorruptError, MalformedError, SessionNotFoundError, TooDeepError
 from sessionstore.integrations.claude.entries import MAX_KNOWN, Entry, Known, given, is_replay, once, stored, uuid_of
 from sessionstore.integrations.claude.names import (
     Stamp,
     Transcript,
+    is_shortened,
     read_config,
     read_key,
     stamp_of,
@@ -65,6 +66,8 @@ class Transcripts:
                 if record is None:
                     self._create(transcript)
                 else:
+                    if batch.is_retry and self._store.saved_under(record.id, batch.token) is not None:
+                        return  # and others have saved behind it
                     line.record = self._append(transcript, line, batch, record, max_bytes)
                     return
             except (ConflictError, SessionNotFoundError):  # somebody saved or deleted it meanwhile
@@ -191,19 +194,26 @@ class Transcripts:
         Left out of a list, a broken one would be passed over without a word, and the SDK would go on with an older one.
         """
         page = self._store.list(tag=tag)
-        yield from ((self._name(record), record) for record in page.sessions)
+        if any(item.code == LedgerCorruptError.code for item in page.unreadable):
+            self._store.keys()  # raises it: one whose row was taken away stands in no list
+        records = list(page.sessions)
         for broken in {item.name for item in page.unreadable if is_id(item.name)}:
             record = self._store.recorded(id=broken)
             if record is not None and tag in record.tags:
-                yield self._name(record), record
+                records.append(record)
+        for record in records:
+            found = self._name(record)
+            if found is not None:
+                yield found, record
 
-    def _name(self, record: SessionSummary) -> Transcript:
-        """Which transcript the session is.
+    def _name(self, record: SessionSummary) -> Transcript | None:
+        """Which transcript the session is; None for none, such as a copy: that has all of the original but its key.
 
         Raises:
             VerificationError: The name did not fit into the key, and the session that holds it is broken.
         """
-        found = read_key(record.key) or self._names.get(record.id)
-        if found is None:
-            found = self._names[record.id] = read_config(self._store.load(record.id).config)
-        return found
+        if not is_shortened(record.key):
+            return read_key(record.key)
+        if record.id not in self._names:
+            self._names[record.id] = read_config(self._store.load(record.id))
+        return self._names[record.id]

@@ -34,6 +34,7 @@ class Batch:
     Attributes:
         entries: As the SDK gave them.
         token: The store's idempotency key for this batch and its retries.
+        is_retry: Whether a batch before it had this token.
         state: `saved` and `unknown` (the store cannot tell) say how the saving ended; `failed`: nothing was saved.
         error: What is to be raised.
         is_heard: Whether the caller waits for the answer or had it; not, if it was cancelled.
@@ -41,6 +42,7 @@ class Batch:
 
     entries: list[Entry]
     token: str = field(default_factory=lambda: secrets.token_hex(8))
+    is_retry: bool = False
     state: str = "waiting"
     error: Exception | None = None
     is_heard: bool = True
@@ -82,7 +84,7 @@ class Line:
             if last.state == "saved":
                 batch.state = "saved"
                 return
-            batch.token = last.token
+            batch.token, batch.is_retry = last.token, True
         try:
             save(self, batch)
         except Exception as error:

@@ -30,7 +30,13 @@ from uuid import uuid4
 from agents import SessionSettings  # pyright: ignore[reportMissingImports]
 
 from sessionstore.aio.borrowed import pool_of
-from sessionstore.errors import ConflictError, InvalidValueError, MalformedError, SessionNotFoundError
+from sessionstore.errors import (
+    ConflictError,
+    InvalidValueError,
+    MalformedError,
+    SessionNotFoundError,
+    StoreUnavailableError,
+)
 from sessionstore.integrations.foreign import key_of
 from sessionstore.model import check_name
 from sessionstore.store import SessionStore
@@ -163,7 +169,8 @@ class SealedSession:
         entries = [{MARK: {"item": item}} if isinstance(item, dict) and MARK in item else item for item in items]
 
         def add(session_id: str) -> None:
-            self._store.append(session_id, cast("list[dict[str, Any]]", entries), idempotency_key=attempt.key)
+            if not self._was_saved(session_id, attempt):
+                self._store.append(session_id, cast("list[dict[str, Any]]", entries), idempotency_key=attempt.key)
 
         self._in_session(add, make=True)
 
@@ -181,11 +188,16 @@ class SealedSession:
                 try:
                     self._store.append(session_id, [POPPED], expected_rev=rev, idempotency_key=attempt.key)
                 except ConflictError:  # somebody saved in between
-                    attempt.claim = None
-                    continue
+                    if not self._was_saved(session_id, attempt):
+                        attempt.claim = None
+                        continue
                 return item
 
         return self._in_session(pop)
+
+    def _was_saved(self, session_id: str, attempt: _Attempt) -> bool:
+        """Whether an earlier try was saved after all; others may have saved behind it."""
+        return attempt.is_unknown and self._store.saved_under(session_id, attempt.key) is not None
 
     def _clear(self) -> None:
         self._in_session(self._store.delete)
@@ -225,19 +237,25 @@ class _Attempt:
     Attributes:
         key: Tells the store that a save is a repetition.
         is_done: Whether it came to its end.
+        is_unknown: Whether a try ended without the store being able to tell if it was saved.
         claim: Session, revision and item that a pop is about to take off.
     """
 
     def __init__(self) -> None:
         self.key = uuid4().hex
         self.is_done = False
+        self.is_unknown = False
         self.claim: tuple[str, int, dict[str, Any]] | None = None
         self._result: object = None
 
     def run(self, work: Callable[[_Attempt], object]) -> object:
         """What `work` gives, or gave when it was done."""
         if not self.is_done:
-            self._result = work(self)
+            try:
+                self._result = work(self)
+            except StoreUnavailableError as error:
+                self.is_unknown = self.is_unknown or error.outcome == "unknown"
+                raise
             self.is_done = True
         return self._result
 

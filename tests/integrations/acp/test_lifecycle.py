@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,15 @@ async def delete(ends: Any, session_id: str) -> Any:
 
 
 class TestInitialize:
+    def test_a_client_that_is_no_connection_of_the_sdk_will_do(self, connect: Connect) -> None:
+        async def main() -> None:
+            async with connect() as ends:
+                client = object()
+                ends.agent.on_connect(client)
+                assert ends.agent.client is client
+
+        asyncio.run(main())
+
     def test_it_says_what_the_agent_can_do(self, connect: Connect) -> None:
         async def main() -> None:
             async with connect() as ends:
@@ -261,9 +272,9 @@ class TestList:
     def test_it_is_filtered_by_directory_newest_first_page_by_page(
         self, connect: Connect, project: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from sessionstore.integrations.acp import agent
+        from sessionstore.integrations.acp import listing
 
-        monkeypatch.setattr(agent, "PAGE", 3)
+        monkeypatch.setattr(listing, "PAGE", 3)
         other = project.parent / "other"
         other.mkdir()
 
@@ -303,6 +314,38 @@ class TestList:
 
         asyncio.run(main())
 
+    def test_a_broken_one_is_shown_under_any_spelling_of_its_directory(
+        self, connect: Connect, project: Path, home: Path
+    ) -> None:
+        (project.parent / "alias").symlink_to(project)
+
+        async def main() -> None:
+            async with connect() as ends:
+                broken = await begin(ends, project, "one")
+                (home / "data" / "sessions" / f"{broken}.jsonl").unlink()
+                for cwd in (f"{project}/", str(project.parent / "alias")):
+                    found = (await ends.client.list_sessions(cwd=cwd)).sessions
+                    assert [(info.session_id, info.field_meta) for info in found] == [
+                        (broken, {"sessionstore": {"code": "missing"}})
+                    ]
+
+        asyncio.run(main())
+
+    def test_one_whose_record_was_taken_away_is_not_passed_over(
+        self, connect: Connect, project: Path, home: Path
+    ) -> None:
+        async def main() -> None:
+            async with connect() as ends:
+                lost, _ = await begin(ends, project, "one"), await begin(ends, project, "two")
+                with closing(sqlite3.connect(home / "state" / "ledger.db")) as ledger, ledger:
+                    ledger.execute("DELETE FROM heads WHERE session_id = ?", (lost,))
+                (home / "data" / "sessions" / f"{lost}.jsonl").unlink()
+                with pytest.raises(RequestError) as caught:
+                    await ends.client.list_sessions()
+                assert caught.value.data["code"] == "ledger_corrupt"
+
+        asyncio.run(main())
+
     def test_a_stray_file_beside_a_session_shows_it_neither_twice_nor_elsewhere(
         self, connect: Connect, project: Path, home: Path
     ) -> None:
@@ -312,7 +355,9 @@ class TestList:
         async def main() -> None:
             async with connect() as ends:
                 session_id = await begin(ends, other, "one")
-                (home / "data" / "sessions" / f"{session_id}.json").write_text("{}", encoding="utf-8")
+                await ends.agent._store.create(name="without a project")
+                for name in (f"{session_id}.json", f"{NOBODY}.jsonl"):
+                    (home / "data" / "sessions" / name).write_text("{}", encoding="utf-8")
                 for cwd, wanted in ((None, [session_id]), (str(other), [session_id]), (str(project), [])):
                     found = (await ends.client.list_sessions(cwd=cwd)).sessions
                     assert [info.session_id for info in found] == wanted

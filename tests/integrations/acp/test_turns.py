@@ -123,6 +123,59 @@ class TestUpdates:
 
         asyncio.run(main())
 
+    def test_a_turn_that_ends_after_its_session_was_closed_and_loaded_again_is_not_counted_there(
+        self, connect: Connect, project: Path
+    ) -> None:
+        async def main() -> None:
+            async with connect() as ends:
+                session_id = await begin(ends, project)
+                async with ends.agent.turn(session_id, [text_block("a")]) as turn:
+                    await turn.update(update_agent_message_text("b"))
+                    await ends.client.close_session(session_id=session_id)
+                    await ends.client.load_session(cwd=str(project), session_id=session_id, mcp_servers=[])
+                await ends.client.load_session(cwd=str(project), session_id=session_id, mcp_servers=[])
+                assert len(await kept(ends, session_id)) == 2
+
+        asyncio.run(main())
+
+    @pytest.mark.parametrize(
+        ("odd", "code"),
+        [(2**64, "invalid_value"), ("half \ud83d", "invalid_value"), ("x" * 9_000_000, "too_large")],
+        ids=["number", "text", "size"],
+    )
+    def test_what_cannot_be_kept_is_refused_unsent_and_takes_nothing_along(
+        self, connect: Connect, project: Path, odd: Any, code: str
+    ) -> None:
+        async def main() -> None:
+            async with connect() as ends:
+                session_id = await begin(ends, project)
+                async with ends.agent.turn(session_id, [text_block("a")]) as turn:
+                    await turn.update(update_agent_message_text("b"))
+                    with pytest.raises(RequestError) as caught:
+                        await turn.update(start_tool_call("t", "read", raw_input={"n": odd}))
+                    assert caught.value.data["code"] == code
+                    await turn.update(update_agent_message_text("c"))
+                assert [entry["content"]["text"] for entry in await kept(ends, session_id)] == ["a", "b", "c"]
+                await until(lambda: len(ends.seen) == 2)
+
+        asyncio.run(main())
+
+    def test_a_prompt_that_cannot_be_kept_begins_no_turn(self, connect: Connect, project: Path) -> None:
+        async def main() -> None:
+            async with connect() as ends:
+                session_id = await begin(ends, project)
+                with pytest.raises(RequestError) as caught:
+                    await ends.client.prompt(session_id=session_id, prompt=[text_block("x" * 9_000_000)])
+                assert caught.value.data["code"] == "too_large"
+                with pytest.raises(RequestError) as caught:
+                    async with ends.agent.turn(session_id, [text_block("half \ud83d")]):
+                        raise AssertionError("it began")
+                assert caught.value.data["code"] == "invalid_value"  # and not: the session is not what was saved
+                assert await kept(ends, session_id) == []
+                await ends.client.load_session(cwd=str(project), session_id=session_id, mcp_servers=[])
+
+        asyncio.run(main())
+
     def test_a_refusal_has_the_stores_own_error_as_its_cause(self, connect: Connect, project: Path) -> None:
         async def main() -> None:
             async with connect() as ends:
@@ -185,6 +238,36 @@ class TestOnce:
                         await turn.save()
                     assert isinstance(caught.value.__cause__, StoreUnavailableError)
                 assert [entry["content"]["text"] for entry in await kept(ends, session_id)] == ["a", "b"]
+
+        asyncio.run(main())
+
+    def test_tasks_that_save_in_one_turn_wait_for_each_other(
+        self, connect: Connect, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def main() -> None:
+            async with connect() as ends:
+                session_id = await begin(ends, project)
+                under_way: list[int] = []
+                plain = ends.agent._store.append
+
+                async def alone(*args: Any, **kwargs: Any) -> int:
+                    under_way.append(1)
+                    assert len(under_way) == 1
+                    await asyncio.sleep(0)
+                    rev: int = await plain(*args, **kwargs)
+                    under_way.pop()
+                    return rev
+
+                async def speak(turn: Any, name: int) -> None:
+                    for number in range(10):
+                        await turn.update(update_agent_message_text(f"{name} {number}"))
+                        await turn.save()
+
+                monkeypatch.setattr(ends.agent._store, "append", alone)
+                async with ends.agent.turn(session_id) as turn:
+                    await asyncio.gather(*(speak(turn, name) for name in range(5)))
+                texts = [entry["content"]["text"] for entry in await kept(ends, session_id)]
+                assert sorted(texts) == [f"{name} {number}" for name in range(5) for number in range(10)]
 
         asyncio.run(main())
 

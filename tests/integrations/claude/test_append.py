@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -16,7 +18,9 @@ from claude_agent_sdk.testing import run_session_store_conformance
 from sessionstore import SessionStore, open_store
 from sessionstore.errors import InvalidValueError, MalformedError, StoreUnavailableError, TooLargeError
 from sessionstore.integrations.claude import SealedSessionStore
+from sessionstore.integrations.claude.names import Transcript
 from sessionstore.integrations.claude.transcripts import Transcripts
+from sessionstore.integrations.claude.turns import MAX_IDLE, Batch, Lines
 
 KEY: Any = {"project_key": "proj", "session_id": "sess"}
 SUB: Any = {**KEY, "subpath": "subagents/agent-1"}
@@ -105,10 +109,30 @@ class TestOnce:
             for number in range(20):
                 await SealedSessionStore(plain).append(KEY, [entry(number, timestamp="2999-01-31T12:00:00.000Z")])
             assert not read
+            await SealedSessionStore(plain).append(KEY, [entry(20, timestamp="yesterday")])
+            assert not read
             again = SealedSessionStore(plain)
             for number in range(20):
                 await again.append(KEY, [entry(number, timestamp="2026-01-31T12:00:00.000Z")])
             assert len(read) == 1
+
+        asyncio.run(main())
+
+    def test_of_a_transcript_longer_than_what_is_remembered_only_loading_leaves_out_repeated_entries(
+        self, claude: SealedSessionStore, plain: SessionStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module in ("entries", "transcripts"):
+            monkeypatch.setattr(f"sessionstore.integrations.claude.{module}.MAX_KNOWN", 3)
+        monkeypatch.setattr(plain, "entries", None)  # not read, however old the repeated one is
+
+        async def main() -> None:
+            old = [entry(number, timestamp="2026-01-31T12:00:00.000Z") for number in range(5)]
+            for item in old:
+                await claude.append(KEY, [item])
+            await claude.append(KEY, [old[4], entry(5, timestamp="yesterday")])
+            await claude.append(KEY, [old[0]])
+            assert await claude.load(KEY) == [*old, entry(5, timestamp="yesterday")]
+            assert max(line.entries for line in plain.list().sessions) == 7
 
         asyncio.run(main())
 
@@ -150,6 +174,39 @@ class TestWhatIsKept:
             assert loaded is not None
             assert loaded[:3] == [entry(1), odd, entry(2)]
             assert len(loaded) == (3 if "uuid" in odd else 4)
+
+        asyncio.run(main())
+
+    def test_what_is_kept_as_text_can_be_searched_and_redacted(
+        self, claude: SealedSessionStore, plain: SessionStore
+    ) -> None:
+        odd = {"type": "user", "uuid": "odd", "said": "Zoë's word: \ud83d", "n": 2**70}
+
+        async def main() -> None:
+            await claude.append(KEY, [entry(1), odd])
+            record = plain.recorded(key='["claude","main","proj","sess"]')
+            assert record is not None
+            assert len(list(plain.search("Zoë's"))) == 1
+            plain.redact(record.id, patterns=["Zoë"])
+            loaded: Any = await claude.load(KEY)
+            assert loaded[1] == {**odd, "said": "[redacted:pattern]'s word: \ud83d"}
+            plain.redact(record.id, entries=[1])
+            assert await claude.load(KEY) == [entry(1), {"claude:json": "[redacted:entry]"}]
+            await claude.append(KEY, [entry(2)])
+            assert len(await claude.load(KEY) or ()) == 3
+
+        asyncio.run(main())
+
+    @pytest.mark.parametrize("text", ["7", 7, "[]"])
+    def test_a_text_that_stands_for_no_entry_is_given_as_it_is(
+        self, claude: SealedSessionStore, plain: SessionStore, text: Any
+    ) -> None:
+        async def main() -> None:
+            await claude.append(KEY, [entry(1)])
+            record = plain.recorded(key='["claude","main","proj","sess"]')
+            assert record is not None
+            plain.append(record.id, [{"claude:json": text}])
+            assert await claude.load(KEY) == [entry(1), {"claude:json": text}]
 
         asyncio.run(main())
 
@@ -195,6 +252,22 @@ class TestOrder:
         assert loaded is not None
         for name in "abc":
             assert [item["n"] for item in loaded if item["uuid"].startswith(name)] == list(range(20))  # type: ignore[typeddict-item]
+
+    def test_idle_transcripts_are_forgotten(self, claude: SealedSessionStore) -> None:
+        async def main() -> None:
+            for number in range(MAX_IDLE + 3):
+                await claude.append({**KEY, "session_id": str(number)}, [entry(1)])
+            assert len(claude._lines._lines) == MAX_IDLE
+            await claude.append({**KEY, "session_id": "0"}, [entry(1), entry(2)])
+            assert await claude.load({**KEY, "session_id": "0"}) == [entry(1), entry(2)]
+
+        asyncio.run(main())
+
+    def test_a_batch_that_was_taken_back_before_its_turn_is_not_saved(self) -> None:
+        lines, batch = Lines(), Batch([entry(1)])
+        line = lines.join(Transcript("p", "s"), batch)
+        lines.leave(line, batch)
+        line.work(batch, lambda line, batch: pytest.fail("it is saved"))
 
 
 class TestTrio:
@@ -305,6 +378,47 @@ class TestRetries:
             assert await claude.load(key) == [entry(1), *batch]
 
         asyncio.run(main())
+
+    @pytest.mark.parametrize("key", [KEY, SUB])
+    def test_it_is_known_behind_what_another_process_has_saved(
+        self,
+        claude: SealedSessionStore,
+        plain: SessionStore,
+        ledger_locked: Callable[[], AbstractContextManager[None]],
+        key: Any,
+    ) -> None:
+        mode: Any = {"type": "mode", "mode": "plan"}  # it changes no summary: that would fail first
+
+        async def main() -> None:
+            await claude.append(key, [entry(1)])
+            with ledger_locked(), pytest.raises(StoreUnavailableError):
+                await claude.append(key, [mode])
+            await SealedSessionStore(plain).append(key, [entry(2)])
+            await claude.append(key, [mode])
+            assert await claude.load(key) == [entry(1), mode, entry(2)]
+            await claude.append(key, [entry(3)])
+            assert await claude.load(key) == [entry(1), mode, entry(2), entry(3)]
+
+        asyncio.run(main())
+
+    def test_a_forked_process_does_not_wait_for_threads_of_its_parent(
+        self, claude: SealedSessionStore, slow: tuple[threading.Event, threading.Event]
+    ) -> None:
+        begun, go_on = slow
+        saving = threading.Thread(target=lambda: asyncio.run(claude.append(KEY, [entry(1)])))
+        saving.start()
+        assert begun.wait(30)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)
+            go_on.set()
+            asyncio.run(claude.append(KEY, [entry(2)]))
+            os._exit(0)
+        ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        go_on.set()
+        saving.join()
+        assert ended == 0
+        assert asyncio.run(claude.load(KEY)) == [entry(2), entry(1)]
 
     def test_two_equal_batches_of_two_tasks_are_two(self, claude: SealedSessionStore) -> None:
         async def main() -> None:

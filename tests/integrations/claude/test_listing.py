@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from claude_agent_sdk import (
 from freezegun import freeze_time
 
 from sessionstore import SessionStore
+from sessionstore.errors import LedgerCorruptError, MalformedError, TooLargeError
 from sessionstore.integrations.claude import SealedSessionStore
 from sessionstore.integrations.claude.summaries import MAX_KEPT
 
@@ -283,5 +286,169 @@ class TestTheSdksFunctions:
             assert [one.session_id for one in await list_sessions_from_store(claude, str(tmp_path))] == [
                 forked.session_id
             ]
+
+        asyncio.run(main())
+
+
+class TestOtherHands:
+    def test_a_copy_is_no_second_transcript_and_stays_when_it_is_deleted(
+        self, claude: SealedSessionStore, plain: SessionStore
+    ) -> None:
+        main, sub, long = key("p", "s"), key("p", "s", "x"), key("p", "s" * 600)
+
+        async def copied() -> list[str]:
+            copies = []
+            for transcript in (main, sub, long):
+                await claude.append(transcript, [entry(1)])
+            for line in plain.list().sessions:
+                copies.append(plain.fork(line.id).id)
+                copies.append(plain.import_document(plain.export(line.id)).id)
+            assert sorted(item["session_id"] for item in await claude.list_sessions("p")) == ["s", "s" * 600]
+            assert len(await claude.list_session_summaries("p")) == 2
+            assert await claude.list_subkeys(main) == ["x"]
+            for transcript in (main, long):
+                await claude.delete(transcript)
+            return copies
+
+        copies = asyncio.run(copied())
+        assert {line.id for line in plain.list().sessions} == set(copies)
+
+    def test_a_name_that_was_changed_is_no_other_transcript(
+        self, claude: SealedSessionStore, plain: SessionStore
+    ) -> None:
+        async def main() -> None:
+            await claude.append(key("p", "s" * 600), [entry(1)])
+            (line,) = [line for line in plain.list().sessions if line.tags]
+            for config in ({}, {"claude": 7}, {"claude": {"project_key": "p", "session_id": "s", "subpath": None}}):
+                plain.append(line.id, config=config)
+                with pytest.raises(MalformedError):
+                    await SealedSessionStore(plain).list_sessions("p")
+
+        asyncio.run(main())
+
+    def test_a_session_with_a_key_of_its_own_and_our_tag_is_no_transcript(
+        self, claude: SealedSessionStore, plain: SessionStore
+    ) -> None:
+        async def main() -> None:
+            await claude.append(key("p", "s"), [entry(1)])
+            (tags,) = {line.tags for line in plain.list().sessions if line.tags}
+            for number, mine in enumerate(("7", "mine", '["mine"]', '["mine","main","p","t"]', '["claude","x","p"]')):
+                plain.create(key=mine, tags=tags, entries=[entry(number)])
+            assert [item["session_id"] for item in await claude.list_sessions("p")] == ["s"]
+
+        asyncio.run(main())
+
+    def test_a_transcript_whose_record_was_taken_away_is_not_as_if_it_had_never_been(
+        self, claude: SealedSessionStore, plain: SessionStore, home: Path
+    ) -> None:
+        async def main() -> None:
+            for session in ("s", "t"):
+                await claude.append(key("p", session), [entry(1)])
+            found = plain.recorded(key='["claude","main","p","s"]')
+            assert found is not None
+            with closing(sqlite3.connect(home / "state" / "ledger.db")) as ledger, ledger:
+                ledger.execute("DELETE FROM heads WHERE session_id = ?", (found.id,))
+            (home / "data" / "sessions" / f"{found.id}.jsonl").unlink()
+            again = SealedSessionStore(plain)
+            for call in (
+                again.load(key("p", "s")),
+                again.append(key("p", "s"), [entry(2)]),
+                again.list_sessions("p"),
+                again.list_session_summaries("p"),
+                again.delete(key("p", "s")),
+            ):
+                with pytest.raises(LedgerCorruptError):
+                    await call
+
+        asyncio.run(main())
+
+    def test_a_summary_that_was_redacted_or_added_to_by_hand_is_folded_anew(
+        self, claude: SealedSessionStore, plain: SessionStore
+    ) -> None:
+        async def main() -> None:
+            await claude.append(key("p", "s"), [entry(1)])
+            before = await claude.list_session_summaries("p")
+            summary = plain.recorded(key='["claude","summary","p","s"]')
+            assert summary is not None
+            plain.append(summary.id, [{"role": "user"}])
+            assert await claude.list_session_summaries("p") == before
+            plain.redact(summary.id, entries=[0])
+            assert await claude.list_session_summaries("p") == []
+            again = SealedSessionStore(plain)
+            await again.append(key("p", "s"), [entry(2)])
+            (after,) = await again.list_session_summaries("p")
+            assert after["data"]["first_prompt"] == "turn 1"
+
+        asyncio.run(main())
+
+    def test_long_titles_do_not_fill_the_summaries(self, claude: SealedSessionStore, plain: SessionStore) -> None:
+        async def main() -> None:
+            for number in range(16):
+                await claude.append(
+                    key("p", "s"), [{"type": "custom-title", "customTitle": f"{number} " + "x" * 900_000}]
+                )
+            # One transcript may be this long, and each title stands in the summary too.
+
+        with pytest.raises(TooLargeError):
+            asyncio.run(main())
+        summary = plain.recorded(key='["claude","summary","p","s"]')
+        assert summary is not None
+        assert summary.size_bytes < 2_000_000
+
+    def test_names_decide_and_digests_only_narrow(
+        self, claude: SealedSessionStore, plain: SessionStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sessionstore.integrations.claude.names._digest", lambda text: "0" * 32)
+
+        async def main() -> None:
+            for project, session in (("p", "s"), ("q", "t")):
+                await claude.append(key(project, session), [entry(1)])
+                await claude.append(key(project, session, f"of {session}"), [entry(1)])
+            assert [item["session_id"] for item in await claude.list_sessions("p")] == ["s"]
+            assert await claude.list_subkeys(key("p", "s")) == ["of s"]
+            await claude.delete(key("p", "s"))
+            assert await claude.load(key("q", "t", "of t")) == [entry(1)]
+            assert await claude.load(key("p", "s", "of s")) is None
+
+        asyncio.run(main())
+
+    def test_a_stray_file_is_no_transcript_and_hides_none(
+        self, claude: SealedSessionStore, plain: SessionStore, home: Path
+    ) -> None:
+        async def main() -> None:
+            await claude.append(key("p", "s"), [entry(1)])
+            stray = home / "data" / "sessions" / "3f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d.jsonl"
+            stray.write_text("{}\n", encoding="utf-8")
+            assert [item["session_id"] for item in await claude.list_sessions("p")] == ["s"]
+
+        asyncio.run(main())
+
+    @pytest.mark.parametrize("call", ["load", "summaries", "delete", "append"])
+    def test_what_somebody_deletes_between_two_steps_is_gone(
+        self, claude: SealedSessionStore, plain: SessionStore, monkeypatch: pytest.MonkeyPatch, call: str
+    ) -> None:
+        recorded = plain.recorded
+
+        def then_deleted(*, id: str | None = None, key: str | None = None) -> Any:
+            found = recorded(id=id, key=key)
+            if found is not None and ("summary" in str(found.key)) is (call in ("summaries", "append")):
+                monkeypatch.undo()
+                plain.delete(found.id)
+            return found
+
+        async def main() -> None:
+            await claude.append(key("p", "s"), [entry(1)])
+            monkeypatch.setattr(plain, "recorded", then_deleted)
+            if call == "load":
+                assert await claude.load(key("p", "s")) is None
+            elif call == "summaries":
+                assert await claude.list_session_summaries("p") == []
+            elif call == "delete":
+                await claude.delete(key("p", "s"))
+                assert plain.list().sessions == ()
+            else:
+                await claude.append(key("p", "s"), [{"type": "custom-title", "customTitle": "t"}])
+                (found,) = await claude.list_session_summaries("p")
+                assert found["data"]["custom_title"] == "t"
 
         asyncio.run(main())

@@ -204,16 +204,38 @@ class TestUnknownOutcome:
 
         asyncio.run(test())
 
-    def test_a_pop_that_failed_before_somebody_saved_takes_off_what_is_newest_then(
-        self, hasty: SessionStore, ledger_locked: Locked
-    ) -> None:
+    def test_a_retry_is_known_behind_what_others_have_saved(self, hasty: SessionStore, ledger_locked: Locked) -> None:
         async def test() -> None:
             session, other = SealedSession("chat", hasty), SealedSession("chat", hasty)
-            await session.add_items(messages(0, 1, 2))
+            await session.add_items(messages(0))
+            with ledger_locked(), pytest.raises(errors.StoreUnavailableError):
+                await session.add_items(messages(1))
+            await other.add_items(messages(2))
+            await session.add_items(messages(1))
+            assert await other.get_items() == messages(0, 1, 2)
             with ledger_locked(), pytest.raises(errors.StoreUnavailableError):
                 await session.pop_item()
             await other.add_items(messages(3))
+            assert await session.pop_item() == messages(2)[0]
+            assert await other.get_items() == messages(0, 1, 3)
+
+        asyncio.run(test())
+
+    def test_a_pop_that_was_not_written_takes_off_what_is_newest_then(
+        self, hasty: SessionStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*args: Any, **kwargs: Any) -> int:
+            raise errors.StoreUnavailableError(reason="a fault", outcome="unknown")
+
+        async def test() -> None:
+            session, other = SealedSession("chat", hasty), SealedSession("chat", hasty)
+            await session.add_items(messages(0, 1, 2))
+            with monkeypatch.context() as patch, pytest.raises(errors.StoreUnavailableError):
+                patch.setattr(hasty, "append", fail)
+                await session.pop_item()
+            await other.add_items(messages(3))
             assert await session.pop_item() == messages(3)[0]
+            assert await session.get_items() == messages(0, 1, 2)
 
         asyncio.run(test())
 
