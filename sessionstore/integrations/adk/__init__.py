@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sessionstore.integrations.adk.service import SealedSessionService
+from sessionstore.integrations.adk.sessions import SealedSessionService
 
 __all__ = ["SealedSessionService"]

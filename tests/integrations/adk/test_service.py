@@ -130,15 +130,16 @@ class TestCancelling:
             summary = store.find(SessionName(APP, USER, "s").key)
             assert summary is not None
             event = changing(n=1, **{"user:n": 1, "temp:t": 1})
-            for _ in range(3):
-                with store._ground.locked(summary.id):
-                    call = asyncio.ensure_future(service.append_event(session, event))
-                    while service._sessions._held[SessionName(APP, USER, "s")].lock.acquire(blocking=False):
-                        service._sessions._held[SessionName(APP, USER, "s")].lock.release()
-                        await asyncio.sleep(0)
-                    call.cancel()
-                    with pytest.raises(asyncio.CancelledError):
-                        await call
+            in_use = service._sessions._held[SessionName(APP, USER, "s")].lock
+            with store._ground.locked(summary.id):
+                call = asyncio.ensure_future(service.append_event(session, event))
+                while in_use.acquire(blocking=False):  # until the call has begun
+                    in_use.release()
+                    await asyncio.sleep(0)
+                call.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await call
+            await service.append_event(session, event)
             await service.append_event(session, event)
             assert session.events == [event]
             await service.append_event(session, changing(n=2))

@@ -8,7 +8,5 @@ import pytest
 
 
 def test_it_is_of_a_release_that_the_extra_allows() -> None:
-    pytest.importorskip(
-        "langgraph.checkpoint.base", reason="LangGraph is not here: pip install sessionstore[langgraph]"
-    )
+    pytest.importorskip("langgraph.checkpoint.base", reason="LangGraph is missing: pip install sessionstore[langgraph]")
     assert (4, 3) <= tuple(int(part) for part in version("langgraph-checkpoint").split(".")[:2]) < (5,)
