@@ -24,6 +24,7 @@ MAX_HELD = 256
 K = TypeVar("K", bound=Hashable)
 F = TypeVar("F", bound=Followed)
 
+
 class Held(Generic[K, F]):
     """Sessions by an adapter's own names, for any number of threads and tasks.
 

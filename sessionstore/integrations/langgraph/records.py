@@ -126,5 +126,7 @@ def from_entry(session_id: str, entry: dict[str, Any]) -> Record | None:
     try:
         record: Record = msgspec.convert(entry, type=Record)
     except msgspec.ValidationError as exc:
-        raise MalformedError(session_id=session_id, reason=f"a record of another release, or a redacted one: {exc}") from exc
+        raise MalformedError(
+            session_id=session_id, reason=f"a record of another release, or a redacted one: {exc}"
+        ) from exc
     return record
