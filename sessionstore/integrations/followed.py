@@ -39,7 +39,8 @@ class Followed(ABC):
     @property
     def size_bytes(self) -> int:
         """About what it takes in memory."""
-        return 0 if self._reading is None else self._reading.size_bytes
+        reading = self._reading  # once: another thread may use this one while its size is asked for
+        return 0 if reading is None else reading.size_bytes
 
     def read(self) -> bool:
         """Bring it up to date; whether it exists.

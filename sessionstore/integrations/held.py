@@ -1,7 +1,7 @@
-"""What an adapter holds of the sessions used last, bounded in bytes and in number, and the threads it works on.
+"""What an adapter holds of the sessions used last, bounded in bytes and in number.
 
 A session that was let go is read and verified whole when it is used again. A process that was forked begins with
-nothing: locks and worker threads of its parent do not come along.
+nothing: a lock that a thread of its parent held is never freed in it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Generic, TypeVar
 
-from sessionstore.aio.pool import Pool
 from sessionstore.integrations.followed import Followed
 from sessionstore.model import SessionPage
 from sessionstore.model.ids import is_id
@@ -22,13 +21,8 @@ from sessionstore.store import SessionStore
 MAX_HELD_BYTES = 64 * 1024 * 1024
 MAX_HELD = 256
 
-WORKERS = 8
-
 K = TypeVar("K", bound=Hashable)
 F = TypeVar("F", bound=Followed)
-
-# What stands in a list without ever having been a session of this store: it belongs to no adapter.
-_STRANGERS = ("legacy", "legacy_modified", "unsigned_unknown", "unanchored", "resurrected", "invalid_id")
 
 
 class Held(Generic[K, F]):
@@ -45,20 +39,12 @@ class Held(Generic[K, F]):
         self._begin()
 
     def _begin(self) -> None:
-        self._process = os.getpid()
         self._lock = threading.Lock()
         self._held: OrderedDict[K, F] = OrderedDict()
-        self._pool = Pool(WORKERS)
+        self._process = os.getpid()  # last: another thread of a new process must not go on with the old lock
 
     def __len__(self) -> int:
         return len(self._held)
-
-    @property
-    def pool(self) -> Pool:
-        """Where blocking calls run for an event loop."""
-        if self._process != os.getpid():
-            self._begin()
-        return self._pool
 
     def use(self, name: K) -> AbstractContextManager[F]:
         """A block that has the session of this name to itself, as far as this process goes."""
@@ -86,12 +72,18 @@ class Held(Generic[K, F]):
             size -= self._held.popitem(last=False)[1].size_bytes
 
 
-def refuse_unreadable(store: SessionStore, page: SessionPage) -> None:
-    """Return if everything that may be a session of an adapter could be listed.
+def refuse_unreadable(store: SessionStore, page: SessionPage, is_wanted: Callable[[str], object]) -> None:
+    """Return if every session that is wanted could be listed.
+
+    Args:
+        store: Where they are.
+        page: The list.
+        is_wanted: Says it of a session's key, which the signed record tells whatever became of the file.
 
     Raises:
-        VerificationError: A session is so damaged that there is no telling whose it is.
+        VerificationError: One is damaged.
     """
     for line in page.unreadable:
-        if line.code not in _STRANGERS and is_id(line.name):
+        recorded = store.recorded(id=line.name) if is_id(line.name) else None
+        if recorded is not None and recorded.key is not None and is_wanted(recorded.key):
             store.load(line.name)

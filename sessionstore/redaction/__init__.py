@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sessionstore.redaction.funnel import Redactor
+from sessionstore.redaction.funnel import BLANK, Redactor
 
-__all__ = ["Redactor"]
+__all__ = ["BLANK", "Redactor"]

@@ -261,5 +261,9 @@ def _mark(kind: str) -> str:
     return f"[redacted:{kind}]"
 
 
+BLANK = _mark("entry")
+"""What stands for a member of an entry whose whole content was taken out."""
+
+
 def _plain(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")

@@ -5,6 +5,7 @@ Rules:
 * A session's own state is what it was made with and the changes that its events carry: it is not kept twice.
 * An app's or a user's state is a log of changes, the later one counts; it is compacted from time to time.
 * An event is appended only where its writer has seen all events before it.
+* An event whose whole content was taken out by a redaction is no event any more.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from sessionstore.errors import ConflictError, MalformedError, SessionNotFoundEr
 from sessionstore.follow import Reading
 from sessionstore.integrations.adk.names import SDK, SessionName, StateName
 from sessionstore.integrations.followed import Followed
+from sessionstore.redaction import BLANK
 from sessionstore.store import SessionStore
 
 EVENT, STATE = "adk/event", "adk/state"
@@ -137,7 +139,12 @@ class SessionLog(_Log):
 
     def marker(self, count: int | None = None) -> str:
         """What tells this session with its first `count` events (None: all) from itself with others."""
-        return f"{self.session_id()}:{len(self.events) if count is None else count}"
+        count = len(self.events) if count is None else count
+        return self._marker(count, self.events[count - 1] if count else {})
+
+    def _marker(self, count: int, last: dict[str, Any]) -> str:
+        # With the last one's id: after a rewind there may be as many events, and others.
+        return f"{self.session_id()}:{count}:{last.get('id')}"
 
     def make(self, state: dict[str, Any], created_at: float) -> bool:
         """Make the session; False if there is one already. Errors as `SessionStore.create`."""
@@ -171,7 +178,7 @@ class SessionLog(_Log):
         except SessionNotFoundError:
             self.forget()
             return None
-        return self.marker(len(self.events) + 1)
+        return self._marker(len(self.events) + 1, event)
 
     def forget(self) -> None:
         """Hold nothing any more."""
@@ -187,7 +194,7 @@ class SessionLog(_Log):
     def _add(self, entry: dict[str, Any]) -> None:
         if entry.get("type") == STATE:
             self._state.update(_dict(self._reading, entry, "change"))
-        elif entry.get("type") == EVENT:
+        elif entry.get("type") == EVENT and entry.get("event") != BLANK:
             event = _dict(self._reading, entry, "event")
             self._places.setdefault(str(event.get("id")), []).append(len(self.events))
             self.events.append(event)
@@ -198,6 +205,8 @@ class SessionLog(_Log):
 
 def _dict(reading: Reading | None, entry: dict[str, Any], member: str) -> dict[str, Any]:
     value = entry.get(member)
+    if value == BLANK:
+        return {}
     if not isinstance(value, dict):
         session_id = "" if reading is None else reading.session_id
         raise MalformedError(session_id=session_id, reason="an entry of another release")

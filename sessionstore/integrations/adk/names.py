@@ -1,7 +1,8 @@
 """What ADK calls its sessions and states, and the keys of the store for it.
 
 An app's state and a user's state are sessions of the store too: they are shared by sessions and outlive them. Every
-one of ours says in its configuration what it is, because a long name cannot be read back from its key.
+one of ours says in its configuration what it is, because a long name cannot be read back from its key. It says so in a
+member `id`, which is left alone when secrets are taken out.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class SessionName(NamedTuple):
     @property
     def config(self) -> dict[str, Any]:
         """What its configuration says of it."""
-        return {"kind": "session", "app": self.app, "user": self.user, "session": self.id}
+        return {"kind": "session", "id": json.dumps(self)}
 
     @property
     def title(self) -> str:
@@ -56,7 +57,7 @@ class StateName(NamedTuple):
     @property
     def config(self) -> dict[str, Any]:
         """What its configuration says of it."""
-        return {"kind": "state", "app": self.app, "user": self.user}
+        return {"kind": "state", "id": json.dumps(self)}
 
     @property
     def title(self) -> str:
@@ -89,7 +90,7 @@ def in_config(config: dict[str, Any]) -> SessionName | None:
     said = config.get(SDK)
     if not isinstance(said, dict) or said.get("kind") != "session":
         return None
-    return _name(said.get("app"), said.get("user"), said.get("session"))
+    return _name(*json.loads(said["id"]))
 
 
 def _name(*parts: object) -> SessionName | None:

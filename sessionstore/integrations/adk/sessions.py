@@ -1,6 +1,6 @@
 """`SealedSessionService`: what ADK asks of a session service.
 
-The calls run on a few threads of their own and never block the event loop. Cancelling one does not undo it; an event
+The calls run on a few threads of the store's and never block the event loop. Cancelling one does not undo it; an event
 that is appended again after that is there once. Nothing is given to ADK that was not verified before.
 """
 
@@ -22,9 +22,11 @@ from google.adk.sessions.base_session_service import BaseSessionService, GetSess
 from google.adk.sessions.session import Session
 
 from sessionstore import errors
+from sessionstore.aio.borrowed import pool_of
 from sessionstore.integrations.adk.logs import APP_PREFIX, USER_PREFIX, Parted, SessionLog, StateLog
 from sessionstore.integrations.adk.names import SessionName, StateName, check, in_config, in_key
 from sessionstore.integrations.held import MAX_HELD_BYTES, Held, refuse_unreadable
+from sessionstore.model import SessionSummary
 from sessionstore.store import SessionStore
 
 _STALE = "The session has been modified in storage since it was loaded. Get it again, and append to what it is now."
@@ -60,34 +62,34 @@ class SealedSessionService(BaseSessionService):
         check(app_name, user_id, "" if session_id is None else session_id)
         name = SessionName(app_name, user_id, str(uuid4()) if session_id is None else session_id)
         change: dict[str, Any] = EventActions(state_delta=state or {}).model_dump(mode="json")["state_delta"]
-        return await self._sessions.pool.call(self._create, name, Parted(change))
+        return await pool_of(self._store).call(self._create, name, Parted(change))
 
     async def get_session(
         self, *, app_name: str, user_id: str, session_id: str, config: GetSessionConfig | None = None
     ) -> Session | None:
         """The session with its events, or the last of them; None if there is none."""
         check(app_name, user_id, session_id)
-        return await self._sessions.pool.call(self._get, SessionName(app_name, user_id, session_id), config)
+        return await pool_of(self._store).call(self._get, SessionName(app_name, user_id, session_id), config)
 
     async def list_sessions(self, *, app_name: str, user_id: str | None = None) -> ListSessionsResponse:
         """The sessions of a user, or of all users, without their events, the one used last at the end.
 
         Raises:
-            VerificationError: One of them is not what was saved, or there is a session that is so damaged that there is
-                no telling whether it is one of them.
+            VerificationError: One of them is not what was saved. It may be one that has too long a name to tell whose
+                it is without reading it.
         """
         check(app_name, "" if user_id is None else user_id)
-        return ListSessionsResponse(sessions=await self._sessions.pool.call(self._list, app_name, user_id))
+        return ListSessionsResponse(sessions=await pool_of(self._store).call(self._list, app_name, user_id))
 
     async def delete_session(self, *, app_name: str, user_id: str, session_id: str) -> None:
         """Delete a session, also a damaged one. One that does not exist is no error. The shared states stay."""
         check(app_name, user_id, session_id)
-        await self._sessions.pool.call(self._delete, SessionName(app_name, user_id, session_id))
+        await pool_of(self._store).call(self._delete, SessionName(app_name, user_id, session_id))
 
     async def get_user_state(self, *, app_name: str, user_id: str) -> dict[str, Any]:
         """The state that the sessions of a user share, without prefixes."""
         check(app_name, user_id)
-        return await self._sessions.pool.call(self._state, StateName(app_name, user_id))
+        return await pool_of(self._store).call(self._state, StateName(app_name, user_id))
 
     async def append_event(self, session: Session, event: Event) -> Event:
         """Save an event durably, and add it to `session`. Costs what is new.
@@ -104,7 +106,7 @@ class SealedSessionService(BaseSessionService):
         self._apply_temp_state(session, event)
         event = self._trim_temp_delta_state(event)
         stored = event.model_dump(mode="json", exclude_none=True)
-        await self._sessions.pool.call(self._append, session, event, stored)
+        await pool_of(self._store).call(self._append, session, event, stored)
         return event
 
     def _create(self, name: SessionName, change: Parted) -> Session:
@@ -122,7 +124,12 @@ class SealedSessionService(BaseSessionService):
                 return None
             session = self._session(name, log, self._shared(name))
             chosen = _chosen(log.events, config)
-        session.events = [Event.model_validate_json(msgspec.json.encode(event)) for event in chosen]
+            session_id = log.session_id() or ""
+        try:
+            session.events = [Event.model_validate_json(msgspec.json.encode(event)) for event in chosen]
+        except ValueError as exc:
+            reason = "an event that ADK does not take: of another release, or a redaction took too much out of it"
+            raise errors.MalformedError(session_id=session_id, reason=reason) from exc
         return session
 
     def _list(self, app: str, user: str | None) -> list[Session]:
@@ -132,7 +139,7 @@ class SealedSessionService(BaseSessionService):
         for summary in page.sessions:
             name = in_key(summary.key, app, user)
             if name is True:
-                name = self._said(summary.id, app, user)
+                name = self._said(summary, app, user)
             if not isinstance(name, SessionName):
                 continue
             if name.user not in shared:
@@ -140,14 +147,16 @@ class SealedSessionService(BaseSessionService):
             with self._sessions.use(name) as log:
                 if log.read():
                     found.append(self._session(name, log, copy.deepcopy(shared[name.user])))
-        refuse_unreadable(self._store, page)
+        refuse_unreadable(self._store, page, lambda key: in_key(key, app, user))
         return sorted(found, key=lambda session: (session.last_update_time, session.user_id, session.id))
 
-    def _said(self, session_id: str, app: str, user: str | None) -> SessionName | bool:
+    def _said(self, summary: SessionSummary, app: str, user: str | None) -> SessionName | bool:
         try:
-            name = in_config(self._store.follow(session_id).config)
+            name = in_config(self._store.follow(summary.id).config)
         except errors.SessionNotFoundError:
             return False
+        if name is not None and name.key != summary.key:
+            raise errors.MalformedError(session_id=summary.id, reason="it is not the session that it says")
         return name if name is not None and name.app == app and user in (None, name.user) else False
 
     def _delete(self, name: SessionName) -> None:

@@ -119,12 +119,14 @@ def from_entry(session_id: str, entry: dict[str, Any]) -> Record | None:
     """The record in a verified entry; None for an entry that is not of this adapter.
 
     Raises:
-        MalformedError: It is a record of another release.
+        MalformedError: It is a record of another release, or one that something was taken out of.
     """
     if entry.get("type") not in TYPES:
         return None
     try:
         record: Record = msgspec.convert(entry, type=Record)
     except msgspec.ValidationError as exc:
-        raise MalformedError(session_id=session_id, reason=f"a record of another release: {exc}") from exc
+        raise MalformedError(
+            session_id=session_id, reason=f"a record of another release, or a redacted one: {exc}"
+        ) from exc
     return record

@@ -1,6 +1,6 @@
 """`SealedSaver`: what LangGraph asks of a checkpointer, blocking and awaited.
 
-The blocking calls are the implementation. The awaited ones run them on a few threads of their own and never block the
+The blocking calls are the implementation. The awaited ones run them on a few threads of the store's and never block the
 event loop; cancelling one does not undo it, and doing it again does no harm: a checkpoint or a write that is put twice
 is there once. Nothing reaches the serializer that was not verified before.
 """
@@ -24,6 +24,8 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from sessionstore.aio.borrowed import pool_of
+from sessionstore.aio.pool import Pool
 from sessionstore.errors import InvalidValueError, SessionNotFoundError
 from sessionstore.integrations.held import MAX_HELD_BYTES
 from sessionstore.integrations.langgraph import chain
@@ -61,7 +63,12 @@ class SealedSaver(BaseCheckpointSaver[str]):
         self, store: SessionStore, *, serde: SerializerProtocol | None = None, max_held_bytes: int = MAX_HELD_BYTES
     ) -> None:
         super().__init__(serde=serde)
+        self._store = store
         self._threads = Threads(store, max_held_bytes)
+
+    @property
+    def _pool(self) -> Pool:
+        return pool_of(self._store)
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that the configuration names, or the newest of its namespace; None if there is none."""
@@ -200,7 +207,7 @@ class SealedSaver(BaseCheckpointSaver[str]):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """As `get_tuple`."""
-        return await self._threads.pool.call(self.get_tuple, config)
+        return await self._pool.call(self.get_tuple, config)
 
     async def alist(
         self,
@@ -211,7 +218,7 @@ class SealedSaver(BaseCheckpointSaver[str]):
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
         """As `list`."""
-        found = self._threads.pool.stream(lambda: self.list(config, filter=filter, before=before, limit=limit))
+        found = self._pool.stream(lambda: self.list(config, filter=filter, before=before, limit=limit))
         async for one in found:
             yield one
 
@@ -223,35 +230,35 @@ class SealedSaver(BaseCheckpointSaver[str]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """As `put`. After a cancellation it may be saved or not: put it again."""
-        return await self._threads.pool.call(self.put, config, checkpoint, metadata, new_versions)
+        return await self._pool.call(self.put, config, checkpoint, metadata, new_versions)
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """As `put_writes`. After a cancellation they may be saved or not: put them again."""
-        await self._threads.pool.call(self.put_writes, config, writes, task_id, task_path)
+        await self._pool.call(self.put_writes, config, writes, task_id, task_path)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """As `delete_thread`."""
-        await self._threads.pool.call(self.delete_thread, thread_id)
+        await self._pool.call(self.delete_thread, thread_id)
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """As `delete_for_runs`."""
-        await self._threads.pool.call(self.delete_for_runs, run_ids)
+        await self._pool.call(self.delete_for_runs, run_ids)
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """As `copy_thread`."""
-        await self._threads.pool.call(self.copy_thread, source_thread_id, target_thread_id)
+        await self._pool.call(self.copy_thread, source_thread_id, target_thread_id)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """As `prune`."""
-        await self._threads.pool.call(self.prune, thread_ids, strategy=strategy)
+        await self._pool.call(self.prune, thread_ids, strategy=strategy)
 
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
         """As `get_delta_channel_history`."""
-        return await self._threads.pool.call(self.get_delta_channel_history, config=config, channels=channels)
+        return await self._pool.call(self.get_delta_channel_history, config=config, channels=channels)
 
     def _found(
         self, thread_id: str, config: RunnableConfig | None, before: RunnableConfig | None

@@ -55,7 +55,8 @@ class Thread(Followed):
 
     def _begin(self, reading: Reading) -> None:
         self._history = History(reading.session_id)
-        if reading.config.get(SDK) != {"thread_id": self._name}:
+        self._is_full = False  # it is new here, or written anew: by whoever made it shorter
+        if reading.config.get(SDK) != {"id": self._name}:
             raise MalformedError(session_id=reading.session_id, reason="it is no thread of this name")
 
     def _add(self, entry: dict[str, Any]) -> None:
@@ -84,7 +85,10 @@ class Thread(Followed):
             except SessionNotFoundError:
                 self.forget()
             except TooLargeError as error:
-                if error.what != "session" or has_made_room or self._is_full:
+                if error.what != "session" or has_made_room:
+                    raise
+                self.read()  # maybe somebody made it shorter since
+                if self._is_full:
                     raise
                 has_made_room = True
                 self._make_room()
@@ -144,5 +148,5 @@ class Thread(Followed):
     def _made(self, parent: str | None = None) -> str:
         shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in self._name)
         name = f"LangGraph thread {shown[:_NAME_CHARS]}".rstrip()
-        config = {SDK: {"thread_id": self._name}}
+        config = {SDK: {"id": self._name}}  # a member of this name is left alone when secrets are taken out
         return self._store.get_or_create(self._key, name=name, config=config, parent=parent).id

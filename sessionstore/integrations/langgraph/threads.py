@@ -40,16 +40,15 @@ class Threads(Held[str, Thread]):
         """Yield the id of every thread, the one saved last first.
 
         Raises:
-            VerificationError: A thread is not what was saved; when all good ones were given, also for a session that
-                is so damaged that there is no telling whether it is a thread.
+            VerificationError: A thread is not what was saved; all good ones may have been given before.
         """
         page = self._store.list()
         for summary in page.sessions:
-            if summary.key is not None and summary.key.startswith((f'["{SDK}",', f"{SDK}:")):
+            if summary.key is not None and _is_a_threads(summary.key):
                 name = self._name(summary)
                 if name is not None:
                     yield name
-        refuse_unreadable(self._store, page)
+        refuse_unreadable(self._store, page, _is_a_threads)
 
     def _name(self, summary: SessionSummary) -> str | None:
         """The id of the thread in a session; None if it was deleted since it was listed."""
@@ -60,7 +59,7 @@ class Threads(Held[str, Thread]):
         except SessionNotFoundError:
             return None
         described = reading.config.get(SDK)
-        name = described.get("thread_id") if isinstance(described, dict) else None
+        name = described.get("id") if isinstance(described, dict) else None
         if not isinstance(name, str) or key_of(SDK, name) != summary.key:
             raise MalformedError(session_id=summary.id, reason="it has a thread's key and is none")
         with self.use(name) as thread:
@@ -68,3 +67,7 @@ class Threads(Held[str, Thread]):
                 thread.take(reading)
         self._names[summary.id] = name
         return name
+
+
+def _is_a_threads(key: str) -> bool:
+    return key.startswith((f'["{SDK}",', f"{SDK}:"))

@@ -2,14 +2,19 @@
 
 An entry is the message itself with one member more, `strands`; a message that has such a member itself stands in it:
 
-    {"role": …, "content": […], "strands": {"agent": …, "n": 7, "most": 7, "in_order": true, "record": {…}}}
-    {"strands": {"agent": …, "n": 8, …, "record": {…}, "message": {…}}}
-    {"role": …, "content": […], "strands": {"agent": …, "replaces": true, "record": {…}}}      a change to one before it
-    {"strands": {"agent": …}}                                                                  an agent begins
+    {"role": …, "content": […], "strands": {"agent": {"id": …}, "n": 7, "most": 7, "in_order": true, "record": {…}}}
+    {"strands": {"agent": {"id": …}, "n": 8, …, "record": {…}, "message": {…}}}
+    {"role": …, "content": […], "type": "strands/change", "strands": {"agent": {"id": …}, "record": {…}}}
+    {"strands": {"agent": {"id": …}}}
+
+The third is a change to a message before it; the last says that an agent begins.
 
 `n` counts the agent's messages before it, `most` is the highest id so far, and `in_order` says that every id was the
 highest when it came. So the newest entry of an agent tells whether an id is taken, and a page of messages at the end is
 found from the end. `record` is the rest of what the SDK keeps with a message: id and times.
+
+A message whose whole content was taken out by a redaction is no message any more. A change without its content stops
+the conversation: what it took the place of must not come back.
 """
 
 from __future__ import annotations
@@ -23,7 +28,10 @@ from strands.types.exceptions import SessionException  # pyright: ignore[reportM
 from sessionstore.errors import ConflictError, InvalidValueError, MalformedError, SessionNotFoundError
 from sessionstore.integrations.foreign import key_of
 from sessionstore.integrations.strands.register import MARK, append_surely, newest, plain
+from sessionstore.redaction import BLANK
 from sessionstore.store import SessionStore
+
+CHANGE = "strands/change"
 
 T = TypeVar("T")
 Fields = dict[str, Any]
@@ -45,7 +53,7 @@ class Record(NamedTuple):
     @property
     def is_change(self) -> bool:
         """Whether it is a change to a message that stands before it."""
-        return "replaces" in self.meta
+        return self.id is not None and "n" not in self.meta
 
 
 class Messages:
@@ -68,7 +76,7 @@ class Messages:
 
         def mark(session_id: str) -> Fields | None:
             with self._records(session_id, agent_id) as records:
-                return None if next(records, None) else {MARK: {"agent": agent_id}}
+                return None if next(records, None) else {MARK: {"agent": {"id": agent_id}}}
 
         self._append(agent_id, mark)
 
@@ -108,7 +116,7 @@ class Messages:
             before = self._found(session_id, agent_id, _checked(message_id))
             if before is None:
                 raise SessionException(f"Message {message_id} of agent {agent_id!r} does not exist")
-            return _entry(agent_id, plain(make(before)), {"replaces": True})
+            return _entry(agent_id, plain(make(before)), None)
 
         self._append(agent_id, made)
 
@@ -141,7 +149,8 @@ class Messages:
                         break
                     found.append((record.id, changed.pop(record.id, record.fields)))
                 else:
-                    raise no_agent(agent_id)
+                    if in_order is None:
+                        raise no_agent(agent_id)
             if in_order:
                 return [fields for _, fields in found[::-1]][:limit]
             by_id = [fields for _, fields in sorted(found, key=lambda pair: pair[0])]
@@ -201,10 +210,12 @@ class Messages:
         """What stands in the log of this agent, the newest first."""
         with closing(newest(self._store, session_id)) as entries:
             for entry in entries:
+                if entry.get(MARK) == BLANK and entry.get("type") != CHANGE:
+                    continue
                 record = _record(entry)
                 if record is None:
                     raise MalformedError(session_id=session_id, reason="an entry is no message of an agent")
-                if record.meta["agent"] == agent_id:
+                if record.meta["agent"]["id"] == agent_id:
                     yield record
 
 
@@ -219,25 +230,30 @@ def _checked(message_id: object) -> int:
     return message_id
 
 
-def _entry(agent_id: str, fields: Fields, position: Fields) -> Fields:
+def _entry(agent_id: str, fields: Fields, position: Fields | None) -> Fields:
+    """The entry of a message, or of a change to one that has its position already."""
     message = fields["message"]
-    meta = {"agent": agent_id, **position, "record": {name: fields[name] for name in fields if name != "message"}}
-    if isinstance(message, dict) and MARK not in message:
-        return {**message, MARK: meta}
-    return {MARK: {**meta, "message": message}}
+    record = {name: fields[name] for name in fields if name != "message"}
+    meta = {"agent": {"id": agent_id}, **(position or {}), "record": record}
+    kind = {"type": CHANGE} if position is None else {}
+    if isinstance(message, dict) and not message.keys() & {MARK, "type"}:
+        return {**message, **kind, MARK: meta}
+    return {**kind, MARK: {**meta, "message": message}}
 
 
 def _record(entry: Fields) -> Record | None:
     """The entry read, None if it is none of ours."""
-    meta = entry.get(MARK)
-    if not isinstance(meta, dict) or not isinstance(meta.get("agent"), str):
-        return None
-    if len(meta) == len(entry) == 1:
-        return Record(meta, None, {})
-    record = meta.get("record")
-    if not isinstance(record, dict) or not isinstance(record.get("message_id"), int):
-        return None
-    if "replaces" not in meta and not {"n", "most", "in_order"} <= set(meta):
-        return None
-    message = meta["message"] if "message" in meta else {name: entry[name] for name in entry if name != MARK}
-    return Record(meta, record["message_id"], {"message": message, **record})
+    match entry.get(MARK):
+        case {"agent": {"id": str()}} as meta if len(meta) == len(entry) == 1:
+            return Record(meta, None, {})
+        case {"agent": {"id": str()}, "record": {"message_id": int(message_id)} as record} as meta:
+            pass
+        case _:
+            return None
+    match meta:
+        case {"n": int(), "most": int(), "in_order": bool()}:
+            pass
+        case _ if entry.get("type") != CHANGE:
+            return None
+    message = meta.get("message", {name: entry[name] for name in entry if name not in (MARK, "type")})
+    return Record(meta, message_id, {"message": message, **record})

@@ -1,22 +1,18 @@
-"""A value that is replaced again and again, kept in logs that only grow: sealed, bounded, whole after any crash.
+"""A value that is replaced again and again, kept in a log that only grows: sealed, bounded, whole after any crash.
 
-A register is one or two sessions of the store, its slots. Each holds versions of the value; the value is the highest
-version that is there as a whole. A new version is an append to the slot with the highest. When that slot has grown long
-compared with the value, it is closed for good with a mark, the other slot is emptied, and the version goes there. So
-writing costs the value and a share of a rewrite that is no longer than some versions of it.
+A register is one session of the store. A new value is appended to it in one step, and the value is what was put last.
+Where the log has grown long compared with the value, the new one takes the place of all that is there instead, also in
+one step. So writing costs the value and a share of a rewrite that is no longer than some of them.
 
 - Every step names the revision it builds on. Two writers never build on the same one: one of them begins again.
-- Until the new version is there the slot with the old one stays as it is. What a dead writer left half done, the next
-  writer finishes.
-- Removing is a version too, then both slots are deleted, the one with the highest version last.
+- What a dead writer left is the old value or the new one. A session without a value is no register yet.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Generator
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any, NamedTuple, cast
 from uuid import uuid4
 
@@ -32,28 +28,24 @@ from sessionstore.store import SessionStore
 
 MARK = "strands"
 LONG_BYTES = 1024 * 1024
-"""A slot is closed when it would be longer than this, and than four of the value it is to take."""
+"""A log is written anew when it would be longer than this, and than four of the value it is to take."""
 
 Value = list[dict[str, Any]]
 
 
-class Slot(NamedTuple):
-    """One slot as it was read.
+class Kept(NamedTuple):
+    """A register as it was read.
 
     Attributes:
         session_id: The session of the store, "" if there is none.
         rev: Its revision, for a step that builds on it.
         size_bytes: Of its file.
-        version: Highest version in it, 0 if there is none.
-        is_closed: Whether a mark says that the next version goes into the other slot.
-        value: That version; None if the version says that there is no value.
+        value: The value, None if there is none.
     """
 
     session_id: str = ""
     rev: int = 0
     size_bytes: int = 0
-    version: int = 0
-    is_closed: bool = False
     value: Value | None = None
 
 
@@ -61,140 +53,104 @@ class Register:
     """One value. Safe for threads and processes; making one costs nothing.
 
     Args:
-        store: Where the slots are.
+        store: Where it is.
         sdk, parts: What it is called, as `key_of` takes it.
-        name: For people, of the store's sessions.
+        name: For people, of the store's session.
     """
 
     def __init__(self, store: SessionStore, sdk: str, *parts: str, name: str | None = None) -> None:
         self._store = store
-        self._keys = (key_of(sdk, *parts), key_of(sdk, *parts, "other slot"))
+        self._key = key_of(sdk, *parts)
         self._name = name
 
     def read(self) -> Value | None:
         """The value, None if there is none.
 
         Raises:
-            VerificationError: A slot is not what was saved.
+            VerificationError: It is not what was saved.
         """
-        return max(self._slots(), key=lambda slot: slot.version).value
+        return self._kept().value
 
-    def change(self, make: Callable[[Value | None], Value | None]) -> None:
+    def change(self, make: Callable[[Value | None], Value]) -> None:
         """Put what `make` makes of the value into its place, durably. Other writers' changes are never lost.
 
         Args:
-            make: Is given the value, and called again where another writer was faster. None is no value.
+            make: Is given the value, and called again where another writer was faster. It gives one part or more.
 
         Raises:
             TooLargeError: The value is longer than a session or an entry may be.
-            VerificationError: A slot is not what was saved.
+            VerificationError: The old one is not what was saved.
+            StoreUnavailableError: See its `outcome`.
         """
         while True:
             try:
-                slots = self._slots()
-                self._put(slots, make(max(slots, key=lambda slot: slot.version).value))
+                kept = self._kept()
+                self._put(kept, make(kept.value))
                 return
             except (ConflictError, SessionNotFoundError):
                 continue
 
     def is_there(self) -> bool:
-        """Whether there is a value; it is not read. Errors as `read`."""
-        return max(self._slots(whole=False), key=lambda slot: slot.version).value is not None
+        """Whether there is a value; not all of it is read. Errors as `read`."""
+        return self._kept(whole=False).value is not None
 
     def remove(self) -> bool:
-        """Delete the value and all its versions, also where they are not what was saved; whether there was one."""
-        had = [False]
-
-        def gone(value: Value | None) -> Value | None:
-            had.append(value is not None)
-            return None
-
-        if all(self._store.id_of(key) is None for key in self._keys):
+        """Delete the value with those before it, also where it is not what was saved; whether there was one."""
+        session_id = self._store.id_of(self._key)
+        if session_id is None:
             return False
         try:
-            self.change(gone)
+            had = self.is_there()
         except VerificationError:
-            had.append(True)
-        # What stays if this is interrupted says that the value is gone, or is refused.
-        for key in sorted(self._keys, key=self._version):
-            session_id = self._store.id_of(key)
-            if session_id is not None:
-                with suppress(SessionNotFoundError):  # somebody else removes it too
-                    self._store.delete(session_id)
-        return had[-1]
-
-    def _version(self, key: str) -> float:
+            had = True
         try:
-            return self._slot(key, whole=False).version
-        except VerificationError:
-            return math.inf
+            self._store.delete(session_id)
+        except SessionNotFoundError:
+            return False  # somebody else was faster
+        return had
 
-    def _put(self, slots: list[Slot], value: Value | None) -> None:
-        at = max((0, 1), key=lambda number: slots[number].version)
-        slot, version = slots[at], slots[at].version + 1
-        entries = versioned(version, value)
+    def _put(self, kept: Kept, value: Value) -> None:
+        entries = [{**part, MARK: {"part": at, "of": len(value)}} for at, part in enumerate(value, 1)]
         size = len(repr(entries).encode(errors="surrogatepass"))  # about; what cannot be kept is refused below
         most = min(max(LONG_BYTES, 4 * size), self._store.config.max_session_bytes // 2)
-        is_full = slot.size_bytes + size > most
-        if slot.version and (slot.is_closed or is_full):
-            if not slot.is_closed:
-                append_surely(self._store, slot.session_id, [{MARK: {"closed": slot.version}}], slot.rev)
-            at = 1 - at
-            slot = slots[at]
-            if slot.version:
-                slot = slot._replace(rev=self._store.clear(slot.session_id, expected_rev=slot.rev))
-        if not slot.session_id:
-            made = self._store.get_or_create(self._keys[at], name=self._name)
+        if not kept.session_id:
+            made = self._store.get_or_create(self._key, name=self._name)
             if made.entries:
                 raise ConflictError(session_id=made.id, expected=1, found=made.rev)
-            slot = slot._replace(session_id=made.id, rev=made.rev)
-        append_surely(self._store, slot.session_id, entries, slot.rev)
+            kept = kept._replace(session_id=made.id, rev=made.rev)
+        if kept.value is not None and kept.size_bytes + size > most:
+            self._store.replace(kept.session_id, entries, expected_rev=kept.rev)
+        else:
+            append_surely(self._store, kept.session_id, entries, kept.rev)
 
-    def _slots(self, *, whole: bool = True) -> list[Slot]:
-        return [self._slot(key, whole=whole) for key in self._keys]
-
-    def _slot(self, key: str, *, whole: bool) -> Slot:
+    def _kept(self, *, whole: bool = True) -> Kept:
         while True:
-            session_id = self._store.id_of(key)
+            session_id = self._store.id_of(self._key)
             if session_id is None:
-                return Slot()
+                return Kept()
             try:
                 # The revision first: who builds on one that is older than what was read is refused, and reads again.
                 summary = self._store.summary(session_id)
-                return Slot(session_id, summary.rev, summary.size_bytes, *self._highest(session_id, whole=whole))
+                return Kept(session_id, summary.rev, summary.size_bytes, self._last(session_id, whole=whole))
             except SessionNotFoundError:
                 continue
 
-    def _highest(self, session_id: str, *, whole: bool) -> tuple[int, bool, Value | None]:
-        """The highest version, whether the slot is closed, and the value, or an empty one if it is not wanted."""
-        is_closed = False
+    def _last(self, session_id: str, *, whole: bool) -> Value | None:
+        """The value that was put last, or only its last part."""
         parts: Value = []
         with closing(newest(self._store, session_id)) as entries:
             for entry in entries:
                 match entry:
-                    case {"strands": {"closed": int()}} if not parts:
-                        is_closed = True
-                    case {"strands": {"version": int(version), "part": int(part), "of": int(count)}} if (
-                        part == count - len(parts)
-                    ):
-                        if count == 0:
-                            return version, is_closed, None
-                        if not whole:
-                            return version, is_closed, []
+                    case {"strands": {"part": int(part), "of": int(count)}} if 0 < part == count - len(parts):
                         parts.append({name: value for name, value in entry.items() if name != MARK})
-                        if part == 1:
-                            return version, is_closed, parts[::-1]
+                        if part == 1 or not whole:
+                            return parts[::-1]
                     case _:
-                        raise MalformedError(session_id=session_id, reason="an entry is no version of a value")
-        return 0, is_closed, None
-
-
-def versioned(version: int, value: Value | None) -> Value:
-    """The entries of one version. They are saved in one step, so they are there together or not at all."""
-    parts = value or []
-    if not parts:
-        return [{MARK: {"version": version, "part": 0, "of": 0}}]
-    return [{**part, MARK: {"version": version, "part": at, "of": len(parts)}} for at, part in enumerate(parts, 1)]
+                        break
+            else:
+                if not parts:
+                    return None
+        raise MalformedError(session_id=session_id, reason="an entry is no part of a value")
 
 
 def plain(value: Any) -> Any:

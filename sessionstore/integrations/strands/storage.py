@@ -20,7 +20,7 @@ from contextlib import closing
 from strands.storage import Storage  # pyright: ignore[reportMissingImports]
 
 from sessionstore.aio.borrowed import pool_of
-from sessionstore.errors import InvalidValueError, VerificationError
+from sessionstore.errors import InvalidValueError, SessionNotFoundError, VerificationError
 from sessionstore.integrations.strands.register import Register, Value, newest
 from sessionstore.model import check_name
 from sessionstore.store import SessionStore
@@ -90,7 +90,10 @@ class SealedStorage(Storage):  # pyright: ignore[reportGeneralTypeIssues]
 
     def _long_key(self, session_id: str) -> str | None:
         with closing(newest(self._store, session_id)) as entries:
-            return next((entry["key"] for entry in entries if "key" in entry), None)
+            try:
+                return next((entry["key"] for entry in entries if "key" in entry), None)
+            except SessionNotFoundError:
+                return None  # deleted since
 
     def _is_there(self, key: str) -> bool:
         try:

@@ -156,3 +156,39 @@ class TestChanged:
             assert saver.get_tuple(HERE) is not None
             with pytest.raises(errors.StoreUnavailableError):
                 put(saver, HERE, "more")
+
+
+def test_damage_of_what_is_no_thread_does_not_keep_the_threads_from_being_listed(
+    saver: SealedSaver, store: SessionStore, log: Path
+) -> None:
+    stranger = store.create().id
+    flip(log.with_name(f"{stranger}.jsonl"), -20)
+    for each in (saver, SealedSaver(store)):
+        assert len(list(each.list(None))) == 4
+        each.delete_for_runs(["none"])
+    flip(log, -20)
+    with pytest.raises(errors.VerificationError):
+        list(SealedSaver(store).list(None))
+
+
+class TestRedacted:
+    def test_a_pattern_that_fits_a_threads_id_leaves_it_the_thread(
+        self, saver: SealedSaver, store: SessionStore
+    ) -> None:
+        names = ["ada@example.org", "ada@example.org" + "x" * 600]
+        for name in names:
+            put(saver, {"configurable": {"thread_id": name, "checkpoint_ns": ""}}, "text")
+        for summary in store.list().sessions:
+            store.redact(summary.id, patterns=["ada@example.org"])
+        for each in (saver, SealedSaver(store)):
+            assert sorted(found.config["configurable"]["thread_id"] for found in each.list(None)) == names
+
+    def test_a_record_that_something_was_taken_out_of_stops_the_thread(
+        self, saver: SealedSaver, store: SessionStore, log: Path
+    ) -> None:
+        store.redact(log.stem, entries=[1])
+        for each in (saver, SealedSaver(store)):
+            with pytest.raises(errors.MalformedError, match="redacted"):
+                each.get_tuple(HERE)
+        saver.delete_thread("t")
+        assert saver.get_tuple(HERE) is None

@@ -439,6 +439,18 @@ class TestFull:
         config = put(saver, config, n=b"more")
         assert value(SealedSaver(small), at("t")) == {"n": b"more"}
 
+    def test_one_that_another_process_made_shorter_is_compacted_again(self, small: SessionStore, home: Path) -> None:
+        saver, config, made = SealedSaver(small), at("t"), checkpoint(n=b"x" * 2000)
+        with pytest.raises(errors.TooLargeError):
+            for number in range(200):
+                config = put(saver, config, n=f"{number}".encode() * 500)
+        SealedSaver(small).prune(["t"])
+        for number in range(200):
+            saver.put(at("t"), made, {"step": number}, {"n": "1"})
+        found = saver.get_tuple(at("t", "", made["id"]))
+        assert found is not None
+        assert found.metadata["step"] == 199
+
     def test_what_is_too_large_by_itself_is_refused(self, small: SessionStore) -> None:
         saver = SealedSaver(small)
         one = put(saver, at("t"), n=1)
