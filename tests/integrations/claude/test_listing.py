@@ -381,6 +381,21 @@ class TestOtherHands:
 
         asyncio.run(main())
 
+    def test_nothing_stays_in_the_summary_of_a_transcript_that_was_deleted_by_other_hands(
+        self, claude: SealedSessionStore, plain: SessionStore
+    ) -> None:
+        async def main() -> None:
+            await claude.append(key("p", "s"), [entry(1)])
+            (main,) = [line for line in plain.list().sessions if line.tags]
+            plain.delete(main.id)
+            await claude.append(key("p", "s"), [entry(2)])
+
+        asyncio.run(main())
+        (new,) = [line for line in plain.list().sessions if line.tags]
+        (summary,) = [line for line in plain.list().sessions if not line.tags]
+        assert summary.parent == new.id
+        assert list(plain.search("turn 1")) == []
+
     def test_long_titles_do_not_fill_the_summaries(self, claude: SealedSessionStore, plain: SessionStore) -> None:
         async def main() -> None:
             for number in range(16):
