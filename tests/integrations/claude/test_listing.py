@@ -438,6 +438,20 @@ class TestOtherHands:
 
         asyncio.run(main())
 
+    def test_a_stray_file_beside_a_transcript_shows_it_neither_twice_nor_elsewhere(
+        self, claude: SealedSessionStore, plain: SessionStore, home: Path
+    ) -> None:
+        async def main() -> None:
+            for transcript in (key("p", "s"), key("p", "s", "x"), key("q", "t")):
+                await claude.append(transcript, [entry(1)])
+            for line in plain.list().sessions:
+                (home / "data" / "sessions" / f"{line.id}.json").write_text("{}", encoding="utf-8")
+            assert plain.list().unreadable
+            assert [item["session_id"] for item in await claude.list_sessions("p")] == ["s"]
+            assert await claude.list_subkeys(key("p", "s")) == ["x"]
+
+        asyncio.run(main())
+
     @pytest.mark.parametrize("call", ["load", "summaries", "delete", "append"])
     def test_what_somebody_deletes_between_two_steps_is_gone(
         self, claude: SealedSessionStore, plain: SessionStore, monkeypatch: pytest.MonkeyPatch, call: str
