@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sessionstore import SessionStore, errors, open_store
+from sessionstore.format.chain import Unchained
 
 FIVE = [{"n": number} for number in range(5)]
 
@@ -52,6 +53,12 @@ class TestNewest:
         store.append(id, [{"n": 5}])
         store.clear(id)
         assert list(newest) == FIVE[3::-1]
+
+    def test_an_unsigned_session_is_read_too(self, home: Path, directory: Path, unsigned: Any) -> None:
+        id = "3f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d"
+        (directory / f"{id}.json").write_bytes(unsigned(id, messages=3))
+        with open_store(home) as store:
+            assert tuple(store.newest(id)) == store.load(id).entries[::-1]
 
     def test_what_is_not_here_is_not_found(self, store: SessionStore) -> None:
         id = store.create().id
@@ -97,6 +104,17 @@ class TestTampering:
         with pytest.raises(errors.InvalidSignatureError):
             list(newest)
         assert [event.event for event in store.audit(session=id)][-1] == "tampering_found"
+
+    def test_what_cannot_be_read_back_is_refused_although_all_of_it_verifies(
+        self, session: Any, monkeypatch: Any
+    ) -> None:
+        def unreadable(*args: Any) -> Any:
+            raise Unchained(b"")
+
+        store, id, _ = session
+        monkeypatch.setattr("sessionstore.backward.segments_back", unreadable)
+        with pytest.raises(errors.InvalidSignatureError):
+            next(store.newest(id))
 
     def test_an_older_file_in_its_place_is_refused(self, session: Any) -> None:
         store, id, path = session

@@ -36,11 +36,10 @@ async def page_of(store: AsyncSessionStore, cwd: str | None, cursor: str | None)
         await store.keys()  # raises it
     found = [_info(line) for line in page.sessions]
     listed = {line.id for line in page.sessions}
-    for broken in page.unreadable:
-        record = await store.recorded(id=broken.name) if is_id(broken.name) else None
-        if record is not None and record.id not in listed and (cwd is None or record.project in spellings):
-            listed.add(record.id)
-            found.append(_info(record, code=broken.code))
+    for name, code in {line.name: line.code for line in page.unreadable if is_id(line.name)}.items():
+        record = await store.recorded(id=name)
+        if record is not None and name not in listed and (cwd is None or record.project in spellings):
+            found.append(_info(record, code=code))
     return ListSessionsResponse(sessions=[info for info in found if info is not None], next_cursor=page.next_cursor)
 
 

@@ -196,12 +196,12 @@ class Transcripts:
         page = self._store.list(tag=tag)
         if any(item.code == LedgerCorruptError.code for item in page.unreadable):
             self._store.keys()  # raises it: one whose row was taken away stands in no list
-        records = list(page.sessions)
-        for broken in {item.name for item in page.unreadable if is_id(item.name)}:
+        records = {record.id: record for record in page.sessions}
+        for broken in {item.name for item in page.unreadable if is_id(item.name)} - records.keys():
             record = self._store.recorded(id=broken)
             if record is not None and tag in record.tags:
-                records.append(record)
-        for record in records:
+                records[broken] = record
+        for record in records.values():
             found = self._name(record)
             if found is not None:
                 yield found, record

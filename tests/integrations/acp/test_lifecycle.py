@@ -346,6 +346,17 @@ class TestList:
 
         asyncio.run(main())
 
+    def test_an_unsigned_file_in_its_place_shows_it_once(self, connect: Connect, project: Path, home: Path) -> None:
+        async def main() -> None:
+            async with connect() as ends:
+                session_id = await begin(ends, project, "one")
+                sealed = home / "data" / "sessions" / f"{session_id}.jsonl"
+                sealed.rename(sealed.with_suffix(".json"))
+                found = (await ends.client.list_sessions()).sessions
+                assert [info.session_id for info in found] == [session_id]
+
+        asyncio.run(main())
+
     def test_a_stray_file_beside_a_session_shows_it_neither_twice_nor_elsewhere(
         self, connect: Connect, project: Path, home: Path
     ) -> None:

@@ -31,7 +31,8 @@ from acp.schema import (
     UsageUpdate,
 )
 
-from sessionstore.errors import SessionStoreError, StoreUnavailableError
+from sessionstore.errors import InvalidSignatureError, KeyDisabledError, SessionStoreError, StoreUnavailableError
+from sessionstore.integrations.acp.refusals import request_error
 from sessionstore.integrations.acp.turns import MAX_UNSAVED
 
 Connect = Callable[..., Any]
@@ -175,6 +176,16 @@ class TestUpdates:
                 await ends.client.load_session(cwd=str(project), session_id=session_id, mcp_servers=[])
 
         asyncio.run(main())
+
+    def test_what_cannot_be_checked_is_the_same_to_a_client_as_what_was_changed(self) -> None:
+        changed, locked = (
+            InvalidSignatureError(session_id="s", line=1, last_good_rev=0),
+            KeyDisabledError(key_id="k", status="d"),
+        )
+        answers = [request_error(error) for error in (changed, locked)]
+        assert {(answer.code, str(answer), str(answer.data)) for answer in answers} == {
+            (answers[0].code, str(answers[0]), str(answers[0].data))
+        }
 
     def test_a_refusal_has_the_stores_own_error_as_its_cause(self, connect: Connect, project: Path) -> None:
         async def main() -> None:

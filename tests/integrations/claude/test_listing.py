@@ -381,6 +381,21 @@ class TestOtherHands:
 
         asyncio.run(main())
 
+    def test_nothing_stays_in_the_summary_of_a_transcript_that_was_deleted_by_other_hands(
+        self, claude: SealedSessionStore, plain: SessionStore
+    ) -> None:
+        async def main() -> None:
+            await claude.append(key("p", "s"), [entry(1)])
+            (main,) = [line for line in plain.list().sessions if line.tags]
+            plain.delete(main.id)
+            await claude.append(key("p", "s"), [entry(2)])
+
+        asyncio.run(main())
+        (new,) = [line for line in plain.list().sessions if line.tags]
+        (summary,) = [line for line in plain.list().sessions if not line.tags]
+        assert summary.parent == new.id
+        assert list(plain.search("turn 1")) == []
+
     def test_long_titles_do_not_fill_the_summaries(self, claude: SealedSessionStore, plain: SessionStore) -> None:
         async def main() -> None:
             for number in range(16):
@@ -420,6 +435,20 @@ class TestOtherHands:
             stray = home / "data" / "sessions" / "3f5c2a9e-3b61-4d7a-9c58-7e4f1a2b3c4d.jsonl"
             stray.write_text("{}\n", encoding="utf-8")
             assert [item["session_id"] for item in await claude.list_sessions("p")] == ["s"]
+
+        asyncio.run(main())
+
+    def test_a_stray_file_beside_a_transcript_shows_it_neither_twice_nor_elsewhere(
+        self, claude: SealedSessionStore, plain: SessionStore, home: Path
+    ) -> None:
+        async def main() -> None:
+            for transcript in (key("p", "s"), key("p", "s", "x"), key("q", "t")):
+                await claude.append(transcript, [entry(1)])
+            for line in plain.list().sessions:
+                (home / "data" / "sessions" / f"{line.id}.json").write_text("{}", encoding="utf-8")
+            assert plain.list().unreadable
+            assert [item["session_id"] for item in await claude.list_sessions("p")] == ["s"]
+            assert await claude.list_subkeys(key("p", "s")) == ["x"]
 
         asyncio.run(main())
 
