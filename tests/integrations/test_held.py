@@ -77,6 +77,25 @@ class TestFollowed:
         store.pop(id)
         assert texts.read() and texts.texts == ["a", "b"]
 
+    def test_what_was_taken_half_way_is_taken_anew(self, store: SessionStore) -> None:
+        class Failing(Texts):
+            fails = False
+
+            def _add(self, entry: dict[str, Any]) -> None:
+                if self.fails and entry["text"] == "c":
+                    self.fails = False
+                    raise MemoryError
+                super()._add(entry)
+
+        id = store.create(key="k", entries=[{"text": "a"}]).id
+        texts = Failing(store, "k")
+        assert texts.read()
+        store.append(id, [{"text": "b"}, {"text": "c"}])
+        texts.fails = True
+        with pytest.raises(MemoryError):
+            texts.read()
+        assert texts.read() and texts.texts == ["a", "b", "c"]
+
     def test_one_that_is_damaged_can_be_deleted_and_one_that_is_gone_is_no_error(
         self, store: SessionStore, home: Path
     ) -> None:

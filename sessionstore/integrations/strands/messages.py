@@ -243,17 +243,16 @@ def _entry(agent_id: str, fields: Fields, position: Fields | None) -> Fields:
 
 def _record(entry: Fields) -> Record | None:
     """The entry read, None if it is none of ours."""
-    match entry.get(MARK):
-        case {"agent": {"id": str()}} as meta if len(meta) == len(entry) == 1:
-            return Record(meta, None, {})
-        case {"agent": {"id": str()}, "record": {"message_id": int(message_id)} as record} as meta:
-            pass
-        case _:
-            return None
+    meta = entry.get(MARK)
+    if not isinstance(meta, dict):
+        return None
     match meta:
-        case {"n": int(), "most": int(), "in_order": bool()}:
-            pass
-        case _ if entry.get("type") != CHANGE:
-            return None
-    message = meta.get("message", {name: entry[name] for name in entry if name not in (MARK, "type")})
-    return Record(meta, message_id, {"message": message, **record})
+        case {"agent": {"id": str()}} if len(meta) == len(entry) == 1:
+            return Record(meta, None, {})
+        case {"agent": {"id": str()}, "record": {"message_id": int(message_id)} as record}:
+            placed = isinstance(meta.get("n"), int) and isinstance(meta.get("most"), int) and "in_order" in meta
+            if not placed and entry.get("type") != CHANGE:
+                return None
+            message = meta.get("message", {name: entry[name] for name in entry if name not in (MARK, "type")})
+            return Record(meta, message_id, {"message": message, **record})
+    return None

@@ -1,7 +1,7 @@
 """A `SessionRepository` of Strands Agents, kept in a store.
 
-A session of that SDK is two sessions of the store, three once it has lived long: a register that holds the session, its
-agents and its orchestrators as they are now, and a log of the messages of all agents.
+A session of that SDK is two sessions of the store: a register that holds the session, its agents and its orchestrators
+as they are now, and a log of the messages of all agents.
 
 - A message is an append, whatever the length of the conversation; so is a change to one, as a later record.
 - A message is an entry that reads like one: its own members, and one more, `strands`, that says whose and which it is.

@@ -20,6 +20,7 @@ from google.adk.sessions.session import Session
 
 from sessionstore import Config, SessionStore, errors, open_store
 from sessionstore.integrations.adk import SealedSessionService
+from sessionstore.integrations.adk.logs import COMPACT_CHANGES, StateLog
 from sessionstore.integrations.adk.names import SessionName, StateName
 
 APP, USER = "my_app", "test_user"
@@ -382,6 +383,54 @@ class TestFull:
             assert (await again(service, session)).state == {"app:x": "9" * 300_000}
 
         run(main)
+
+
+class TestASharedStateAtTheSameMoment:
+    """Two processes change one state; `second` does something in front of a step of the first."""
+
+    @pytest.fixture
+    def log(self, store: SessionStore) -> StateLog:
+        log = StateLog(store, StateName(APP))
+        log.change({"a": 1})
+        return log
+
+    def second(self, monkeypatch: pytest.MonkeyPatch, store: SessionStore, step: str, does: Callable[[], Any]) -> None:
+        original = getattr(store, step)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            monkeypatch.setattr(store, step, original)
+            does()
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(store, step, call)
+
+    def test_one_that_is_deleted_is_made_again(
+        self, log: StateLog, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert log.now() == {"a": 1}
+        self.second(monkeypatch, store, "append", StateLog(store, StateName(APP)).delete)
+        log.change({"b": 2})
+        assert StateLog(store, StateName(APP)).now() == log.now() == {"b": 2}
+
+    @pytest.mark.parametrize("does", ["change", "delete"])
+    def test_it_is_not_compacted_over_what_another_one_did(
+        self, log: StateLog, store: SessionStore, monkeypatch: pytest.MonkeyPatch, does: str
+    ) -> None:
+        other = StateLog(store, StateName(APP))
+        for number in range(COMPACT_CHANGES - 2):
+            other.change({"n": number})
+        steps: dict[str, Callable[[], Any]] = {"change": lambda: other.change({"c": 3}), "delete": other.delete}
+        self.second(monkeypatch, store, "replace", steps[does])
+        log.change({"b": 2})
+        after = {"a": 1, "b": 2, "c": 3, "n": COMPACT_CHANGES - 3} if does == "change" else {}
+        assert log.now() == StateLog(store, StateName(APP)).now() == after
+        log.change({"d": 4})
+        assert log.now() == after | {"d": 4}
+
+    def test_a_change_that_is_too_large_by_itself_is_refused(self, log: StateLog) -> None:
+        with pytest.raises(errors.TooLargeError):
+            log.change({"b": "x" * (9 * 1024 * 1024)})
+        assert log.now() == {"a": 1}
 
 
 class TestDamage:

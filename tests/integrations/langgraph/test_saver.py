@@ -237,6 +237,15 @@ class TestLists:
         with pytest.raises(errors.MalformedError):
             saver.get_tuple(at("other"))
 
+    def test_a_thread_of_a_long_name_that_says_another_one_is_refused(
+        self, saver: SealedSaver, store: SessionStore
+    ) -> None:
+        put(saver, at("x" * 600), n=1)
+        put(saver, at("t"), n=2)
+        store.append(store.list().sessions[1].id, config={"langgraph": {"id": "t"}})
+        with pytest.raises(errors.MalformedError):
+            ids(SealedSaver(store))
+
     def test_entries_that_others_added_mean_nothing_and_stay(self, saver: SealedSaver, store: SessionStore) -> None:
         put(saver, at("t"), n=1)
         last = put(saver, at("t"), n=2)
@@ -449,6 +458,33 @@ class TestFull:
             saver.put(at("t"), made, {"step": number}, {"n": "1"})
         found = saver.get_tuple(at("t", "", made["id"]))
         assert found is not None
+        assert found.metadata["step"] == 199
+
+    @pytest.mark.parametrize("does", ["put", "delete"])
+    def test_what_others_do_while_it_is_compacted_is_not_lost(
+        self, small: SessionStore, monkeypatch: pytest.MonkeyPatch, does: str
+    ) -> None:
+        saver, other, made = SealedSaver(small), SealedSaver(small), checkpoint(n=b"x" * 2000)
+        replace, done = small.replace, []
+
+        def first(*args: Any, **kwargs: Any) -> Any:
+            if not done:
+                done.append(True)
+                if does == "put":
+                    other.put_writes(at("t", "", made["id"]), [("n", "new")], "task")
+                else:
+                    other.delete_thread("t")
+            return replace(*args, **kwargs)
+
+        monkeypatch.setattr(small, "replace", first)
+        for number in range(200):
+            try:
+                saver.put(at("t"), made, {"step": number}, {"n": "1"})
+            except errors.TooLargeError:  # it tries it once
+                saver.put(at("t"), made, {"step": number}, {"n": "1"})
+        found = SealedSaver(small).get_tuple(at("t"))
+        assert done and found is not None
+        assert found.pending_writes == ([("task", "n", "new")] if does == "put" else [])
         assert found.metadata["step"] == 199
 
     def test_what_is_too_large_by_itself_is_refused(self, small: SessionStore) -> None:

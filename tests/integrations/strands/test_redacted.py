@@ -1,4 +1,4 @@
-"""Conversations that the command line redacts or rewinds between two calls, and values deleted while they are listed."""
+"""Conversations that the command line redacts or rewinds between two calls, and values deleted while being listed."""
 
 from __future__ import annotations
 
